@@ -1,0 +1,35 @@
+# make notebooks   executes every tutorial into build/notebooks/
+# make test        every check
+PYTHON ?= python3
+BIN := .venv/bin
+TUTORIALS := $(sort $(wildcard notebooks/*.ipynb))
+
+.DEFAULT_GOAL := help
+.PHONY: help notebooks test lab overview clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+notebooks: .venv/installed  ## execute every tutorial notebook into build/notebooks/
+	$(BIN)/python -m pe_lib.runs $(TUTORIALS) --out build/notebooks
+
+test: .venv/installed  ## lint, unit tests, notebooks against their stored outputs and with other parameters
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 \
+		--nbval --nbval-current-env --nbval-cell-timeout 300 tests $(TUTORIALS)
+
+lab: .venv/installed  ## open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+overview: .venv/installed  ## take the README's figure from the stored output of 00_start_here
+	$(BIN)/python tests/overview.py
+
+clean:  ## remove what the other targets made
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# Made last, so an interrupted installation starts again.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
