@@ -34,6 +34,7 @@ def matrix(ax: Axes, values, *, title: str = "", xlabel: str = "key", ylabel: st
     """
     image = ax.imshow(values, cmap="cividis", vmin=0)
     ax.figure.colorbar(image, ax=ax, shrink=0.7)
+    ax.locator_params(integer=True)
     if ticks is not None:
         ax.set(xticks=range(len(ticks)), yticks=range(len(ticks)), xticklabels=ticks, yticklabels=ticks)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)

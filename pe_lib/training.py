@@ -1,5 +1,6 @@
 """Fit and evaluate a model on a task; the result is a list of records, one an evaluation."""
 
+import math
 import os
 import platform
 import tempfile
@@ -67,7 +68,7 @@ def fit(
     warm_up = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min(1, (step + 1) / warm_up) * 0.5 * (1 + np.cos(np.pi * min(1, step / steps))),
+        lambda step: min(1, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps))),
     )
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     records, done, seconds = [], 0, 0.0
@@ -184,7 +185,7 @@ def versions() -> dict:
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "processor": platform.processor() or platform.machine(),
     }

@@ -1,0 +1,115 @@
+"""What a table or a kernel does, against known numbers, other formulas and constructed tables."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from pe_lib import analysis
+from pe_lib.sinusoidal import misread, sinusoidal
+
+
+def test_wavelengths():
+    assert np.isclose(analysis.wavelengths(512)[-1], 60_611.5, rtol=1e-5)
+    assert np.isclose(analysis.wavelengths(512, schedule="tensor2tensor")[-1], 2 * np.pi * 1e4, rtol=1e-14)
+    assert analysis.wavelengths(8, 100.0)[1] == pytest.approx(2 * np.pi * 100**0.25)
+
+
+@pytest.mark.parametrize("k", [0, 1, -3, 0.25, 1000])
+def test_shift_matrix_moves_every_row(rng, k):
+    pos = rng.uniform(-1000, 1000, 20)
+    shift = analysis.shift_matrix(k, 16, 500.0)
+    np.testing.assert_allclose(sinusoidal(pos + k, 16, 500.0), sinusoidal(pos, 16, 500.0) @ shift.T, atol=1e-10)
+
+
+def test_shift_matrices_form_a_group_of_rotations():
+    a, b = analysis.shift_matrix(3.5, 12), analysis.shift_matrix(-11, 12)
+    np.testing.assert_allclose(a @ b, analysis.shift_matrix(-7.5, 12), atol=1e-12)
+    np.testing.assert_allclose(a @ a.T, np.eye(12), atol=1e-12)
+    np.testing.assert_allclose(analysis.shift_matrix(-3.5, 12), a.T, atol=1e-12)
+    np.testing.assert_array_equal(analysis.shift_matrix(0, 12), np.eye(12))
+
+
+@pytest.mark.parametrize("schedule", ["paper", "tensor2tensor"])
+@pytest.mark.parametrize("layout", ["interleaved", "halves"])
+def test_kernel_is_the_dot_product(schedule, layout):
+    rows = sinusoidal(np.arange(50), 20, 77.0, schedule=schedule, layout=layout)
+    distance = np.abs(np.arange(50)[:, None] - np.arange(50))
+    expected = analysis.kernel(distance, 20, 77.0, schedule=schedule)
+    np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-12)
+
+
+def test_kernel_rises_where_it_is_known_to():
+    """First distance at which the kernel is larger than one step before, by width."""
+    for d_model, first in {16: 4, 64: 6, 128: 12, 512: 44, 4096: 245}.items():
+        assert 1 + np.flatnonzero(np.diff(analysis.kernel(np.arange(512), d_model)) > 0)[0] == first
+
+
+@pytest.mark.parametrize("base", [100.0, 10_000.0])
+def test_kernel_limit(base):
+    k = np.array([0, 0.5, 1, 10, 512, 9_999])
+    with mpmath.workdps(30):
+        exact = [1] + [float((mpmath.ci(x) - mpmath.ci(x / base)) / mpmath.log(base)) for x in k[1:]]
+    np.testing.assert_allclose(analysis.kernel_limit(k, base), exact, atol=1e-12)
+    np.testing.assert_allclose(analysis.kernel_limit(-k, base), exact, atol=1e-12)
+    # A sum over very many pairs is the integral.
+    np.testing.assert_allclose(analysis.kernel(k[:4], 200_000, base) / 100_000, exact[:4], atol=1e-4)
+
+
+def test_min_distance():
+    distance, (m, n) = analysis.min_distance(sinusoidal(np.arange(10_000), 2))
+    assert n - m == 710 and distance == pytest.approx(6.03e-5, rel=1e-3)  # 710 is nearly 113 turns
+    assert analysis.min_distance(sinusoidal(np.arange(512), 16))[0] == pytest.approx(1.0147, abs=1e-4)
+    assert analysis.min_distance([[0.0], [3], [1], [3]]) == (0.0, (1, 3))
+    assert analysis.min_distance(np.zeros((5, 2)))[0] == 0
+
+
+def test_min_distance_agrees_with_all_pairs(rng):
+    table = rng.normal(size=(40, 3))
+    gaps = np.linalg.norm(table[:, None] - table, axis=-1) + 1e9 * np.eye(40)
+    distance, pair = analysis.min_distance(table)
+    assert distance == pytest.approx(gaps.min(), abs=1e-14) and gaps[pair] == gaps.min()
+
+
+def test_effective_rank(rng):
+    basis = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    three = basis[:, :3] * [10, 1, 0.001] @ basis[:3]
+    assert analysis.effective_rank(three, 0.9) == 1
+    assert analysis.effective_rank(three, 0.999) == 2
+    assert analysis.effective_rank(three, 0.99999999999) == 3
+    assert analysis.effective_rank(sinusoidal(np.arange(512), 512)) == 109
+    assert analysis.effective_rank(np.eye(7), 1) == 7
+
+
+def test_constant_columns():
+    for length, number in {64: 149, 512: 45, 2048: 6}.items():
+        assert analysis.constant_columns(sinusoidal(np.arange(length), 512)).sum() == number
+    assert analysis.constant_columns([[0, 1], [0, 2]]).tolist() == [True, False]
+
+
+def test_shift_residual_tells_paired_from_unpaired():
+    pos = np.arange(128)
+    assert analysis.shift_residual(sinusoidal(pos, 16), 7) < 1e-12
+    assert analysis.shift_residual(misread(pos, 16, reading="doubled"), 7) < 1e-12
+    assert analysis.shift_residual(misread(pos, 16, reading="column"), 7) > 0.1
+    assert analysis.shift_residual(misread(pos, 16, reading="unpaired"), 7) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: analysis.shift_matrix(np.nan, 8), "k must be a finite number, got nan"),
+        (lambda: analysis.kernel([0, np.inf], 8), "distance must be finite, got inf"),
+        (lambda: analysis.kernel_limit(1, 1.0), "base must be a finite number > 1, got 1"),
+        (lambda: analysis.min_distance([[1.0]]), "table must have at least 2 rows"),
+        (lambda: analysis.min_distance([1.0, 2.0]), "table must have 2 axes, got shape (2,)"),
+        (lambda: analysis.effective_rank(np.ones((3, 2)), 0), "share must be > 0 and <= 1, got 0"),
+        (lambda: analysis.effective_rank(np.zeros((3, 2))), "table must not be all zero"),
+        (lambda: analysis.constant_columns(np.ones((3, 2)), 0), "threshold must be a finite number > 0, got 0"),
+        (lambda: analysis.shift_residual(np.ones((9, 8)), 1), "more than columns + k = 9 rows, got 9"),
+        (lambda: analysis.shift_residual(np.ones((9, 2)), 0), "k must be a whole number >= 1, got 0"),
+    ],
+)
+def test_bad_input(call, says):
+    with pytest.raises(ValueError) as raised:
+        call()
+    assert says in str(raised.value)

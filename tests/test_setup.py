@@ -1,0 +1,57 @@
+"""pyproject.toml, environment.yml and constraints.txt say the same; what is installed is what is pinned."""
+
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+TOP = Path(__file__).parent.parent
+PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+WANTED = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+LINES = (TOP / "constraints.txt").read_text().splitlines()
+PINS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
+PINNED = {canonicalize_name(pin.name): next(iter(pin.specifier)) for pin in PINS}
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def test_torch_is_pinned():
+    assert str(PINNED["torch"]) == "==2.13.0"
+
+
+@pytest.mark.parametrize("requirement", WANTED, ids=str)
+def test_pins_satisfy_the_bounds(requirement):
+    assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)].version)
+
+
+def test_conda_users_get_the_same():
+    *packages, pip = yaml.safe_load((TOP / "environment.yml").read_text())["dependencies"]
+    assert pip == {"pip": ["-e ."]}
+    expected = [f"{CONDA_NAMES.get(one.name, one.name)}{one.specifier}" for one in WANTED]
+    assert packages == [f"python{PROJECT['requires-python']}", *expected, "pip"]
+
+
+@pytest.mark.skipif(Path(sys.prefix) != TOP / ".venv", reason="only .venv is installed with constraints.txt")
+def test_everything_installed_is_pinned():
+    for installed in metadata.distributions():
+        name = canonicalize_name(installed.metadata["Name"])
+        if name not in ("pip", "pe-lib"):
+            assert name in PINNED, f"{name} is not in constraints.txt"
+            assert PINNED[name].contains(installed.version), f"{name} {installed.version} is not the pinned one"
+
+
+def test_pins_are_exact():
+    assert len(PINNED) == len(PINS) and all(str(pin.specifier).startswith("==") for pin in PINS)
+
+
+def test_build_backend_is_pinned():
+    build = tomllib.loads((TOP / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert [str(Requirement(line).specifier) for line in build] == [str(PINNED["setuptools"])]
+
+
+def test_citation_has_the_version():
+    assert yaml.safe_load((TOP / "CITATION.cff").read_text())["version"] == PROJECT["version"]

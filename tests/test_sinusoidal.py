@@ -1,0 +1,153 @@
+"""The formula: against 50-digit arithmetic, published values, its own symmetries, and bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pe_lib.sinusoidal import READINGS, SCHEDULES, frequencies, misread, misread_frequencies, sinusoidal
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+
+
+@pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["id"])
+def test_golden(entry):
+    got = sinusoidal(entry["pos"], entry["d_model"], schedule=entry["schedule"], layout=entry["layout"])
+    np.testing.assert_allclose(got, entry["values"], rtol=0, atol=entry["tolerance"])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("d_model", [2, 6, 64, 512])
+@pytest.mark.parametrize("base", [10_000.0, 500_000.0, 9.5])
+def test_against_50_digits(rng, d_model, base, schedule):
+    pos = np.r_[rng.uniform(-1e6, 1e6, 4), 1e6, -999_999, 0.5, 1]
+    i = rng.integers(0, d_model // 2, len(pos))  # one pair for each position
+    got = sinusoidal(pos, d_model, base, schedule=schedule)
+    with mpmath.workdps(50):
+        steps = d_model // 2 if schedule == "paper" else max(d_model // 2 - 1, 1)
+        for row, (p, pair) in enumerate(zip(pos, i, strict=True)):
+            angle = mpmath.mpf(p) * mpmath.mpf(base) ** (-mpmath.mpf(int(pair)) / steps)
+            assert abs(got[row, 2 * pair] - float(mpmath.sin(angle))) < 1e-9
+            assert abs(got[row, 2 * pair + 1] - float(mpmath.cos(angle))) < 1e-9
+
+
+def test_by_hand():
+    """The three entries that readers trip over: column 0, column 2 (i = 1), column 5 (i = 2)."""
+    row = sinusoidal(7, 512)
+    assert row[0] == np.sin(7)
+    assert np.isclose(row[2], np.sin(7 / 10_000 ** (2 / 512)), rtol=0, atol=1e-12)
+    assert np.isclose(row[5], np.cos(7 / 10_000 ** (4 / 512)), rtol=0, atol=1e-12)
+
+
+def test_end_points():
+    assert frequencies(512)[0] == frequencies(512, schedule="tensor2tensor")[0] == 1
+    assert np.isclose(frequencies(512)[-1], 10_000 ** (-510 / 512), rtol=1e-14)
+    assert np.isclose(frequencies(512, schedule="tensor2tensor")[-1], 1e-4, rtol=1e-14)
+    assert frequencies(2, schedule="tensor2tensor").tolist() == [1.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    d_model=st.integers(1, 40).map(lambda pairs: 2 * pairs),
+    base=st.floats(1.5, 1e6),
+    p=st.floats(-1e5, 1e5),
+    k=st.floats(-1e3, 1e3),
+)
+def test_norm_and_relative_dot_product(d_model, base, p, k):
+    rows = sinusoidal([p, p + k, 0, (p + k) - p], d_model, base)
+    assert np.isclose(rows[0] @ rows[0], d_model / 2, rtol=1e-12)
+    assert np.isclose(rows[0] @ rows[1], rows[2] @ rows[3], rtol=0, atol=1e-8 * d_model)
+
+
+def test_layouts_are_permutations():
+    table = sinusoidal(np.arange(9), 8)
+    np.testing.assert_array_equal(sinusoidal(np.arange(9), 8, layout="halves"), table[:, [0, 2, 4, 6, 1, 3, 5, 7]])
+    cos_first = sinusoidal(np.arange(9), 8, layout="halves_cos_first")
+    np.testing.assert_array_equal(cos_first, table[:, [1, 3, 5, 7, 0, 2, 4, 6]])
+
+
+def test_every_parameter_matters():
+    reference = sinusoidal(np.arange(9), 8)
+    for other in ({"base": 9_999.0}, {"schedule": "tensor2tensor"}, {"layout": "halves"}):
+        assert np.abs(sinusoidal(np.arange(9), 8, **other) - reference).max() > 1e-6
+
+
+def test_shapes():
+    assert sinusoidal(3, 8).shape == (8,)
+    assert sinusoidal([], 8).shape == (0, 8)
+    assert sinusoidal(np.zeros((2, 3)), 8).shape == (2, 3, 8)
+    assert sinusoidal(range(4), 8).dtype == np.float64
+
+
+@pytest.mark.parametrize("d_model", [2, 8, 30])
+def test_misreadings_are_the_loops_they_come_from(d_model):
+    expected = {reading: np.empty((5, d_model)) for reading in READINGS}
+    for p in range(5):
+        for j in range(d_model):
+            f = np.cos if j % 2 else np.sin
+            expected["column"][p, j] = f(p / 10_000 ** (2 * j / d_model))
+            expected["unpaired"][p, j] = f(p / 10_000 ** (j / d_model))
+        for i in range(0, d_model, 2):
+            expected["doubled"][p, i] = np.sin(p / 10_000 ** (2 * i / d_model))
+            expected["doubled"][p, i + 1] = np.cos(p / 10_000 ** (2 * i / d_model))
+    for reading in READINGS:
+        np.testing.assert_allclose(misread(range(5), d_model, reading=reading), expected[reading], atol=1e-12)
+
+
+def test_longest_waves_of_the_misreadings():
+    """At d_model = 64, worked out from the end points of the exponents: 2 - 2/64, 2 - 4/64 and 1 - 1/64."""
+    longest = {reading: 2 * np.pi / misread_frequencies(64, reading=reading).min() for reading in READINGS}
+    assert longest == pytest.approx({"column": 4.7e8, "doubled": 3.5e8, "unpaired": 5.4e4}, rel=0.01)
+
+
+@pytest.mark.parametrize("formula", [sinusoidal, misread, frequencies, misread_frequencies])
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "says"),
+    [
+        ("d_model", 7, ValueError, "d_model must be an even number >= 2, got 7"),
+        ("d_model", 0, ValueError, "d_model must be an even number >= 2, got 0"),
+        ("d_model", 8.0, TypeError, "d_model must be an even number >= 2, got 8.0 of type float"),
+        ("d_model", True, TypeError, "d_model must be"),
+        ("base", 1, ValueError, "base must be a finite number > 1, got 1"),
+        ("base", np.inf, ValueError, "base must be a finite number > 1, got inf"),
+        ("base", np.nan, ValueError, "base must be a finite number > 1, got nan"),
+        ("base", "10000", TypeError, "base must be a finite number > 1, got '10000' of type str"),
+        ("pos", [0, np.nan], ValueError, "pos must be finite, got nan"),
+        ("pos", [np.inf], ValueError, "pos must be finite, got inf"),
+        ("pos", ["1"], TypeError, "pos must hold real numbers"),
+        ("pos", [1j], TypeError, "pos must hold real numbers"),
+        ("pos", [True], TypeError, "pos must hold real numbers"),
+        ("schedule", "Paper", ValueError, "schedule must be one of paper, tensor2tensor, got 'Paper'"),
+        ("layout", None, ValueError, "layout must be one of interleaved, halves, halves_cos_first, got None"),
+        ("reading", "row", ValueError, "reading must be one of column, doubled, unpaired, got 'row'"),
+    ],
+)
+def test_bad_input(formula, argument, value, error, says):
+    arguments = {"pos": [0, 1], "d_model": 8, "base": 1e4, "schedule": "paper", "layout": "interleaved"}
+    arguments |= {"reading": "column", argument: value}
+    takes = {
+        sinusoidal: ("pos", "d_model", "base", "schedule", "layout"),
+        misread: ("pos", "d_model", "base", "reading"),
+        frequencies: ("d_model", "base", "schedule"),
+        misread_frequencies: ("d_model", "base", "reading"),
+    }[formula]
+    arguments = {name: arguments[name] for name in takes}
+    if argument not in takes:
+        formula(**arguments)
+        return
+    with pytest.raises(error) as raised:
+        formula(**arguments)
+    assert says in str(raised.value)
+
+
+def test_numpy_rooms_do_not_import_torch():
+    rooms = "pe_lib.sinusoidal, pe_lib.analysis, pe_lib.tasks, pe_lib.plots"
+    subprocess.run([sys.executable, "-c", f"import {rooms}, sys; assert 'torch' not in sys.modules"], check=True)
+
+
