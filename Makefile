@@ -22,7 +22,7 @@ lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 overview: .venv/installed  ## take the README's figure from the stored output of 00_start_here
-	$(BIN)/python tests/overview.py
+	$(BIN)/python tests/test_readme.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis *.egg-info

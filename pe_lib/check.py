@@ -33,6 +33,8 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
 def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
     """Finite real numbers as a float64 array, of ``ndim`` axes where that is given."""
     array = np.asarray(value)
+    if array.dtype == object and all(isinstance(one, numbers.Real) for one in array.flat):
+        array = array.astype(np.float64)  # integers beyond 64 bits, fractions
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got {value!r}")
     if ndim is not None and array.ndim != ndim:

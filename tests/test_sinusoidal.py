@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import mpmath
@@ -83,6 +84,7 @@ def test_shapes():
     assert sinusoidal([], 8).shape == (0, 8)
     assert sinusoidal(np.zeros((2, 3)), 8).shape == (2, 3, 8)
     assert sinusoidal(range(4), 8).dtype == np.float64
+    assert np.array_equal(sinusoidal([10**30, Fraction(1, 2)], 8), sinusoidal([1e30, 0.5], 8))
 
 
 @pytest.mark.parametrize("d_model", [2, 8, 30])
