@@ -214,15 +214,23 @@ def report(records: list[dict]) -> None:
 
 
 def collect(folder) -> pd.DataFrame:
-    """What the finished runs in ``folder`` reported: a row a result, sorted by the file name of the run.
+    """What the finished runs in ``folder`` reported; see ``table``.  Sorted by the file name of the run.
+
+    Raises FileNotFoundError if there is no such folder.
+    """
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix == ".json")
+    return table(record for record in map(_load, files) if record)
+
+
+def table(records) -> pd.DataFrame:
+    """What the runs of these ``records`` reported, where they are ok: a row a result.
 
     The columns are the parameters, the result (which wins where both have a name), ``pe_lib`` (the
-    version) and ``processor``.  Raises FileNotFoundError if there is no such folder.
+    version) and ``processor``.
     """
     rows = []
-    for path in sorted(Path(folder).iterdir()):
-        record = _load(path) if path.suffix == ".json" else None
-        if record and record["result"] == "ok":
+    for record in records:
+        if record["result"] == "ok":
             where = {"pe_lib": record["versions"]["pe_lib"], "processor": record["processor"]}
             rows += [record["parameters"] | result | where for result in record["results"]]
     return pd.DataFrame(rows)
@@ -366,6 +374,7 @@ def main(arguments: list[str] | None = None) -> int:
     text += "may be repeated, every combination is run"
     parser.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES", help=text)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the results, made if need be")
+    parser.add_argument("--csv", metavar="FILE", help="write what all runs reported there, if all are ok")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--scheduler", metavar="ADDRESS", help="a dask cluster to use, as tcp://HOST:8786")
     where.add_argument("--workers", type=int, metavar="N", help="processes here (default: one a core)")
@@ -395,7 +404,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"interrupted; {done} of {len(targets)} runs are finished in {out}", file=sys.stderr)
         return 130
     print(*_summary(records, kept, [name for name, choices in values if len(choices) > 1]), sep="\n")
-    return 1 if any(record["error"] for record in records) else 0
+    if any(record["error"] for record in records):
+        return 1
+    if asked.csv:
+        _write(Path(asked.csv), table(records).to_csv(index=False))
+    return 0
 
 
 def _summary(records: list[dict], kept: list[bool], names: list[str]) -> list[str]:
