@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import LocalCluster
 from nbformat import NO_CONVERT, read, v4, write
@@ -381,6 +382,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 # The command line
+
+
+def test_csv_holds_what_these_runs_reported(tmp_path, scheduler, capsys):
+    reports = notebook(tmp_path / "case.ipynb", "from pe_lib import runs", "runs.report([{'twice': 2 * seed}])")
+    asked = ["--out", str(tmp_path / "out"), "--csv", str(tmp_path / "t.csv"), "--scheduler", scheduler]
+    assert runs.main([str(reports), "--grid", "seed=3,4", *asked]) == 0
+    text = (tmp_path / "t.csv").read_text()
+    assert pd.read_csv(tmp_path / "t.csv")["twice"].tolist() == [6, 8]
+    fails = notebook(tmp_path / "other.ipynb", "assert seed == 3")
+    assert runs.main([str(fails), "--grid", "seed=3,5", *asked]) == 1
+    assert (tmp_path / "t.csv").read_text() == text  # one run failed: the old table stays
 
 
 def test_exit_status_0_then_kept(tmp_path, scheduler, capsys):
