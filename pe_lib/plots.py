@@ -41,9 +41,9 @@ def matrix(ax: Axes, values, *, title: str = "", xlabel: str = "key", ylabel: st
     return ax
 
 
-def steps(ax: Axes, named: dict, *, xlabel: str, ylabel: str) -> Axes:
-    """One dot a case, joined by a thin line.  named {case: value}"""
-    ax.plot(range(len(named)), list(named.values()), "o-", color="black", linewidth=0.6)
+def dots(ax: Axes, named: dict, *, xlabel: str, ylabel: str) -> Axes:
+    """One dot a case.  named {case: value}"""
+    ax.plot(range(len(named)), list(named.values()), "o", color="black")
     ax.set(xticks=range(len(named)), xticklabels=list(named), xlabel=xlabel, ylabel=ylabel)
     return ax
 

@@ -79,7 +79,7 @@ def test_seeds_show_every_seed(ax):
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["nope", "column"]
 
 
-def test_steps(ax):
-    plots.steps(ax, {1: 0.5, 3: 0.25}, xlabel="layers", ylabel="change")
+def test_dots(ax):
+    plots.dots(ax, {1: 0.5, 3: 0.25}, xlabel="layers", ylabel="change")
     assert ax.lines[0].get_ydata().tolist() == [0.5, 0.25]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "3"]
