@@ -8,7 +8,7 @@ TUTORIALS := $(sort $(wildcard notebooks/*.ipynb))
 .PHONY: help notebooks test lab overview clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
 
 notebooks: .venv/installed  ## execute every tutorial notebook into build/notebooks/
 	$(BIN)/python -m pe_lib.runs $(TUTORIALS) --out build/notebooks
@@ -25,7 +25,7 @@ overview: .venv/installed  ## take the README's figure from the stored output of
 	$(BIN)/python tests/test_readme.py
 
 clean:  ## remove what the other targets made
-	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt

@@ -6,7 +6,10 @@
     encodings     where position enters a model: one small class an encoding           torch
     transformer   the tiny Transformer, whole                                          torch
     tasks         sequence tasks, and the best score possible without order            NumPy
+    controls      tables that are not the formula, to compare it with                  NumPy
     training      fit and evaluate; the result is a list of records                    torch
+    results       what a notebook reports, and the tables kept in data/results         pandas
+    claims        the ledger of claims, and the verdicts that must agree with it       pandas
     runs          notebooks executed: one, all, or a grid; here or on a cluster        papermill, dask
     check         what every public function says about an argument it cannot use
 

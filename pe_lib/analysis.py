@@ -106,13 +106,15 @@ def shift_residual(table, k: int) -> float:
     The map that fits best in least squares is found from the table itself, so the answer does not depend on the
     order or the scale of the columns.  The residual is relative to the norm of the shifted rows.  A table with
     at least as many columns as row pairs can be fitted perfectly whatever it holds, so more rows are asked for.
-    Raises ValueError or TypeError if the table is not a finite (t, d) array, k < 1, or t - k <= d.
+    Raises ValueError or TypeError if the table is not a finite (t, d) array or all zero, k < 1, or t - k <= d.
     """
     table = _table(table)
     k = check.size("k", k)
     if len(table) - k <= table.shape[1]:
         raise ValueError(f"table must have more than columns + k = {table.shape[1] + k} rows, got {len(table)}")
     before, after = table[:-k], table[k:]
+    if not after.any():
+        raise ValueError("table must not be all zero")
     fitted = before @ np.linalg.lstsq(before, after, rcond=None)[0]
     return float(np.linalg.norm(after - fitted) / np.linalg.norm(after))
 

@@ -25,16 +25,23 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
     wanted = "a finite number" if above == -math.inf else f"a finite number > {above:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
-    if not (math.isfinite(value) and value > above):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the range of float64
+        number = math.inf
+    if not (math.isfinite(number) and number > above):
+        raise ValueError(f"{name} must be {wanted}, got {number}")
+    return number
 
 
 def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
     """Finite real numbers as a float64 array, of ``ndim`` axes where that is given."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
     if array.dtype == object and all(isinstance(one, numbers.Real) for one in array.flat):
-        array = array.astype(np.float64)  # integers beyond 64 bits, fractions
+        array = np.array([real(name, one) for one in array.flat]).reshape(array.shape)   # beyond 64 bits, fractions
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got {value!r}")
     if ndim is not None and array.ndim != ndim:

@@ -113,4 +113,9 @@ def build(name: str, config, generator: torch.Generator, **options) -> PositionE
 
     Raises ValueError for an unknown name, TypeError for an option that the encoding does not have.
     """
-    return ENCODINGS[check.choice("encoding", name, ENCODINGS)](config, generator, **options)
+    try:
+        return ENCODINGS[check.choice("encoding", name, ENCODINGS)](config, generator, **options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise TypeError(f"encoding {name} has no such option: {error}") from None

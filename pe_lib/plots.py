@@ -16,6 +16,10 @@ LOOK = {
     "doubled": ("#CC79A7", "-."),
     "unpaired": ("#009E73", (0, (5, 1, 1, 1, 1, 1))),
     "tensor2tensor": ("#56B4E9", (0, (3, 1))),
+    "divided": ("#56B4E9", "-."),
+    "shuffled": ("#0072B2", ":"),
+    "sine_only": ("#CC79A7", "--"),
+    "random": ("#009E73", "-"),
 }
 
 

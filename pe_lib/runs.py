@@ -5,7 +5,7 @@
 
 A run is one notebook with one set of parameters.  It leaves the executed notebook and then, last and
 whole, its record: a JSON file with the parameters, the versions, the result and what the notebook gave
-to ``report``.  A run whose record says ok for the same cells, parameters and library is kept.
+to `results.report`.  A run whose record says ok for the same cells, parameters and library is kept.
 """
 
 import argparse
@@ -28,26 +28,30 @@ from pathlib import Path
 
 import pandas as pd
 
-from pe_lib import check
+from pe_lib import check, results
+from pe_lib.results import plain, write_whole
 
-# papermill and distributed are imported where they start: a notebook that only reports needs neither.
+# papermill and distributed are imported where they start: planning needs neither.
 
-MIME = "application/vnd.pe_lib.records+json"  # marks what was reported among the outputs of a notebook
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parent / "data"
 
 
 def package_version() -> str:
-    """The release and 12 hex digits of a sha256 over the library and the folder ``data`` beside it.
+    """The release and 12 hex digits of a sha256 over the library's ``*.py`` and ``*.mplstyle``."""
+    return f"{metadata.version('pe-lib')}+{_digest([*HERE.glob('*.py'), *HERE.glob('*.mplstyle')])}"
 
-    Any edit of a ``*.py``, an ``*.mplstyle`` or a data file changes it; README and hidden files do not.
-    """
-    files = [*HERE.glob("*.py"), *HERE.glob("*.mplstyle"), *DATA.rglob("*")]
+
+def data_version(source: str) -> str:
+    """12 hex digits of a sha256 over the data files whose name, without its ending, the notebook's text holds."""
+    files = (path for path in results.DATA.rglob("*") if path.suffix == ".csv" and "/." not in path.as_posix())
+    return _digest(path for path in files if re.search(rf"\b{re.escape(path.stem)}\b", source))
+
+
+def _digest(paths) -> str:
     digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(HERE.parent).as_posix(), path) for path in files):
-        if path.is_file() and not path.name.startswith("README") and "/." not in name:
-            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return f"{metadata.version('pe-lib')}+{digest.hexdigest()[:12]}"
+    for path in sorted(paths):
+        digest.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def grid(notebook, values: dict) -> list[tuple]:
@@ -55,7 +59,8 @@ def grid(notebook, values: dict) -> list[tuple]:
 
     The last name runs fastest.  Raises ValueError if there is no name, or a name without values.
     """
-    if not values or any(isinstance(choices, str) or len(choices) == 0 for choices in values.values()):
+    lists = all(isinstance(choices, (list, tuple, range)) and len(choices) > 0 for choices in values.values())
+    if not values or not lists:
         raise ValueError(f"a grid needs a name, and a list of one value or more for each, got {values}")
     points = itertools.product(*values.values())
     return [(notebook, dict(zip(values, point, strict=True))) for point in points]
@@ -78,7 +83,8 @@ def plan(jobs) -> list[tuple]:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{path.name}: {error}") from None
         parameters = defaults | given
-        key = hashlib.sha256(json.dumps([cells, parameters, version], sort_keys=True).encode()).hexdigest()
+        state = [cells, parameters, version, data_version(source)]
+        key = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
         stem = f"{path.stem}-{key[:10]}" if given else path.stem
         if paths.setdefault(path.stem, path.resolve()) != path.resolve():
             raise ValueError(f"two notebooks are called {path.name}: run them into two folders")
@@ -111,7 +117,7 @@ def run(jobs, out, *, scheduler: str | None = None, workers: int | None = None) 
     out.mkdir(parents=True, exist_ok=True)
     room = len(todo) if scheduler else min(workers or CPU_COUNT, len(todo))
     here = {"n_workers": room, "threads_per_worker": 1, "processes": True, "silence_logs": "CRITICAL"}
-    here |= {"dashboard_address": ":0"}  # any free port; None would still take 8787
+    here |= {"dashboard_address": "127.0.0.1:0"}  # any free port, this machine only; None would take 8787
     here |= {"scheduler_kwargs": {"allowed_failures": 0}}  # no second try where a worker died
     here |= {"preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"]}  # Ctrl-C is for us
     bar = tqdm(total=len(planned), initial=len(planned) - len(todo), unit="run", disable=None)
@@ -122,8 +128,8 @@ def run(jobs, out, *, scheduler: str | None = None, workers: int | None = None) 
         def start(count):  # no more than there are workers: a task that waits at one dies with it
             for number in itertools.islice(ahead, count):
                 _, source, given, draft = planned[number]
-                asked = (draft["notebook"], source, given, draft["versions"]["pe_lib"])
-                future = client.submit(execute, *asked, pure=False)
+                versions = draft["versions"]["pe_lib"], data_version(source)
+                future = client.submit(execute, draft["notebook"], source, given, versions, pure=False)
                 numbers[future] = number
                 running.add(future)
 
@@ -138,26 +144,27 @@ def run(jobs, out, *, scheduler: str | None = None, workers: int | None = None) 
             for kind in ("json", "ipynb"):  # between the two writes there is no record, not an older run's
                 (out / f"{stem}.{kind}").unlink(missing_ok=True)
             if executed is not None:
-                _write(out / f"{stem}.ipynb", executed)
-            _write(out / f"{stem}.json", json.dumps(records[number], indent=1, ensure_ascii=False) + "\n")
+                write_whole(out / f"{stem}.ipynb", executed)
+            write_whole(out / f"{stem}.json", json.dumps(records[number], indent=1, ensure_ascii=False) + "\n")
             bar.update()
             start(1)
     return records
 
 
-def execute(name: str, source: str, parameters: dict, version: str) -> tuple[dict, str]:
+def execute(name: str, source: str, parameters: dict, versions: tuple[str, str]) -> tuple[dict, str]:
     """Run one notebook, given as text, on the worker.  -> (what the record adds, executed notebook as text)
 
     ok means that papermill raised nothing and every code cell was executed and shows no error.  The
-    kernel starts in an empty folder, with one thread.  Raises RuntimeError if this worker's library is
-    not ``version``, and what papermill raised if no cell was started.
+    kernel starts in an empty folder, with one thread.  Raises RuntimeError if the library or the data
+    here are not of these ``versions``, and what papermill raised if no cell was started.
     """
     import nbformat
     import papermill
     from traitlets.config import Config
 
-    if package_version() != version:
-        raise RuntimeError(f"the worker has pe_lib {package_version()}, the client has {version}")
+    here = package_version(), data_version(source)
+    if here != tuple(versions):
+        raise RuntimeError("the worker has pe_lib {} and data {}, the client has {} and {}".format(*here, *versions))
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the record says it better
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # the kernel inherits them
     notebook = nbformat.v4.upgrade(nbformat.reads(source, as_version=4))  # gives an old notebook its cell ids
@@ -181,15 +188,15 @@ def execute(name: str, source: str, parameters: dict, version: str) -> tuple[dic
     executed.metadata.papermill.update(input_path=name, output_path=name)  # not the folder that is gone
     error = _first_error(executed, [cell.id for cell in notebook.cells], raised)
     shown = [output.get("data", {}) for cell in executed.cells for output in cell.get("outputs", [])]
-    versions = {package: metadata.version(package) for package in ("numpy", "torch", "papermill")}
+    others = {package: metadata.version(package) for package in ("numpy", "torch", "papermill")}
     return {
         "result": "failed" if error else "ok",
         "error": error,
         "seconds": seconds,
         "started": started.isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), "pe_lib": version, **versions},
+        "versions": {"python": platform.python_version(), "pe_lib": versions[0], **others},
         "processor": _processor(),
-        "results": [record for data in shown for record in data.get(MIME, [])],
+        "results": [record for data in shown for record in data.get(results.MIME, [])],
     }, nbformat.writes(executed) + "\n"
 
 
@@ -198,28 +205,6 @@ def finished(target: Path, key: str) -> dict | None:
     record = _load(Path(f"{target}.json"))
     done = record and record["result"] == "ok" and record["key"] == key and Path(f"{target}.ipynb").exists()
     return record if done else None
-
-
-def report(records: list[dict]) -> None:
-    """Hand ``records``, one dict a result, from a notebook to the record of its run; see ``collect``.
-
-    Raises TypeError if it is not a list of dicts, or holds what JSON cannot; NaN is such a thing.
-    """
-    from IPython.display import publish_display_data
-
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise TypeError(f"records must be a list of dicts, got {records!r}")
-    text = "1 record" if len(records) == 1 else f"{len(records)} records"
-    publish_display_data({MIME: _plain("records", records), "text/plain": text})
-
-
-def collect(folder) -> pd.DataFrame:
-    """What the finished runs in ``folder`` reported; see ``table``.  Sorted by the file name of the run.
-
-    Raises FileNotFoundError if there is no such folder.
-    """
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix == ".json")
-    return table(record for record in map(_load, files) if record)
 
 
 def table(records) -> pd.DataFrame:
@@ -236,17 +221,6 @@ def table(records) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_results(name: str) -> pd.DataFrame:
-    """The table ``data/results/NAME.csv`` of this repository, wherever the caller stands.
-
-    Raises FileNotFoundError, with the names there are, if it is none of them.
-    """
-    names = sorted(path.stem for path in (DATA / "results").glob("*.csv"))
-    if name not in names:
-        raise FileNotFoundError(f"no results are called {name!r}; there are: {', '.join(names) or 'none'}")
-    return pd.read_csv(DATA / "results" / f"{name}.csv")
-
-
 def _read(source: str) -> tuple[list, dict]:
     """A notebook's text.  -> [(type, source, tags) of each cell], {name: default} of its parameters cell"""
     try:
@@ -261,7 +235,7 @@ def _read(source: str) -> tuple[list, dict]:
     try:
         for line in ast.parse(tagged[0]).body:
             wrong = ast.unparse(line)
-            defaults |= {name.id: _plain(name.id, ast.literal_eval(line.value)) for name in line.targets}
+            defaults |= {name.id: plain(name.id, ast.literal_eval(line.value)) for name in line.targets}
     except (AttributeError, SyntaxError, ValueError) as error:
         wrong = error if isinstance(error, SyntaxError) else wrong
         raise ValueError(f"the parameters cell must hold lines NAME = LITERAL only, got: {wrong}") from None
@@ -273,21 +247,13 @@ def _checked(name: str, value, defaults: dict):
     if name not in defaults:
         near = "".join(f"; did you mean {close}?" for close in difflib.get_close_matches(name, defaults, n=1))
         raise ValueError(f"no parameter is called {name}; there are {', '.join(defaults)}{near}")
-    value, default = _plain(name, value), defaults[name]
+    value, default = plain(name, value), defaults[name]
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not type(default):
         kind = type(default).__name__
         raise TypeError(f"{name} must be of type {kind} as its default {default!r} is, got {value!r}")
     return value
-
-
-def _plain(name: str, value):
-    """The value as JSON gives it back: a tuple is a list, a NumPy number is a number."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False, default=lambda number: number.item()))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be what JSON can hold, got {value!r}: {error}") from None
 
 
 def _first_error(executed, ids: list[str], raised) -> dict | None:
@@ -317,16 +283,6 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.exists() else []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the whole text at ``path``, or leave what is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> dict | None:
@@ -362,7 +318,7 @@ def parse_grid(text: str) -> tuple[str, list]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line.  -> 0 all runs are ok, 1 some failed, 2 nothing was started, 130 interrupted"""
+    """The command line.  -> 0 all is done, 1 a run failed, 2 unusable arguments or cluster, 130 interrupted"""
     parser = argparse.ArgumentParser(
         prog="python -m pe_lib.runs",
         description="Run notebooks, each in a process of its own. Finished runs are kept.",
@@ -387,6 +343,8 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.scheduler and not re.fullmatch(r"(tcp://|tls://)?.+:\d+", asked.scheduler):
             raise ValueError(f"--scheduler must be an address like tcp://HOST:8786, got {asked.scheduler}")
         check.size("--workers", 1 if asked.workers is None else asked.workers)
+        if asked.csv and not Path(asked.csv).parent.is_dir():
+            raise ValueError(f"--csv must be in a folder that is there, got {asked.csv}")
         grids = [grid(path, dict(values)) if values else [(path, {})] for path in asked.notebooks]
         jobs = list(itertools.chain(*grids))
         targets = [(out / stem, draft["key"]) for stem, *_, draft in plan(jobs)]
@@ -406,8 +364,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(*_summary(records, kept, [name for name, choices in values if len(choices) > 1]), sep="\n")
     if any(record["error"] for record in records):
         return 1
+    if asked.csv and not any(record["results"] for record in records):
+        print(f"{parser.prog}: no run reported anything; {asked.csv} is as it was", file=sys.stderr)
+        return 1
     if asked.csv:
-        _write(Path(asked.csv), table(records).to_csv(index=False))
+        write_whole(Path(asked.csv), table(records).to_csv(index=False))
     return 0
 
 

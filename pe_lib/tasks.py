@@ -6,6 +6,8 @@ independently and uniformly from ``vocab``, so what such a model can know about 
 
     sort, copy, retrieve   the answer sits at a place of which nothing is known: it is a random token of the bag,
                            P(v) = c_v / length with c_v the number of times v occurs
+    previous               the own place is the first one (1 in length), which answers itself, or the answer is one
+                           of the others: P(v) = ([v is the own token] + n_v) / length = c_v / length
     reverse, even length   the answer is one of the *other* tokens, each equally likely: P(v) = n_v / (length - 1)
                            with n_v counted without the own token
     reverse, odd length    the position may be the middle one (1 in length), which answers itself:
@@ -147,6 +149,14 @@ TASKS = {
         "position t answers with the t-th smallest token",
         _content,
         lambda inputs, length, vocab: np.sort(inputs, axis=1),
+        _bag,
+        _vocab,
+        _vocab,
+    ),
+    "previous": Task(
+        "position t answers with the token at position t - 1, the first with its own; needs distance, not place",
+        _content,
+        lambda inputs, length, vocab: np.concatenate([inputs[:, :1], inputs[:, :-1]], axis=1),
         _bag,
         _vocab,
         _vocab,

@@ -1,9 +1,9 @@
 """Fit and evaluate a model on a task; the result is a list of records, one an evaluation."""
 
+import hashlib
+import io
 import math
-import os
 import platform
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from pe_lib import check, encodings
+from pe_lib.results import write_whole
 from pe_lib.tasks import IGNORE, TASKS, Task
 from pe_lib.transformer import Config, TinyTransformer
 
@@ -41,13 +42,14 @@ def fit(
     batch of ``eval_size`` sequences come from two generators spawned from ``rng``; nothing else is drawn.
 
     A record has step, seconds of training so far, loss (nats per asked position) and accuracy on the held-out
-    batch, the settings, the sizes of the model, number of parameters, seed (the entropy of ``rng``), versions,
-    processor, and ``labels``.
+    batch, the settings, the sizes of the model, number of parameters, seed (the entropy of ``rng``), versions
+    and ``labels``.
 
     ``checkpoint`` names a file.  It is written whole at every evaluation; if it is there, training goes on from
     it to the same numbers as without the interruption, given the same arguments (rng freshly seeded).
     Raises ValueError or TypeError for sizes that are not positive integers, lr not > 0, a model whose sizes do not
-    fit the task, a checkpoint made with other settings, and FloatingPointError when the loss is not finite.
+    fit the task, labels that a record has already, a checkpoint of another run, and FloatingPointError when the
+    loss is not finite.
     """
     for name, value in dict(steps=steps, eval_every=eval_every, eval_size=eval_size).items():
         check.size(name, value)
@@ -59,11 +61,15 @@ def fit(
     settings = dict(length=length, vocab=vocab, steps=steps, batch=batch, lr=lr, eval_every=eval_every)
     settings |= dict(eval_size=eval_size, seed=rng.bit_generator.seed_seq.entropy)
     sizes = {name: value for name, value in asdict(model.config).items() if name not in ("vocab", "max_len")}
-    fixed = settings | sizes | {"parameters": sum(p.numel() for p in model.parameters())} | (labels or {})
-    always = fixed | versions()
+    always = settings | sizes | {"parameters": sum(p.numel() for p in model.parameters())} | versions()
+    taken = sorted({"step", "seconds", "loss", "accuracy", *always} & set(labels or {}))
+    if taken:
+        raise ValueError(f"labels must not be called as what a record holds already, got {', '.join(taken)}")
+    always |= labels or {}
 
     batches, held_out = rng.spawn(2)
     held_out = task.sample(held_out, eval_size, length, vocab)
+    fixed = settings | {"start": _fingerprint(model, held_out)} if checkpoint is not None else {}
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     warm_up = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -92,6 +98,14 @@ def fit(
             seconds += time.perf_counter() - start
             done += 1
             bar.update()
+
+
+def _fingerprint(model, held_out) -> str:
+    """Tells runs apart that the settings do not: by the weights at the start, what they answer, and the task."""
+    with torch.no_grad():
+        answers = model(torch.from_numpy(held_out[0][:1]))
+        tensors = [*(p.detach() for p in model.parameters()), answers, *map(torch.from_numpy, held_out)]
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
 
 
 def _step(model, optimizer, inputs, targets):
@@ -143,51 +157,73 @@ def trial(
 ) -> list[dict]:
     """One whole run in one call: builds the model, fits it, returns the records.  For worker processes.
 
-    ``seed`` seeds the two generators, of the weights and of the data.  ``sizes`` are fields of
+    ``seed`` is that of the model (see `model_for`) and of the data.  ``sizes`` are fields of
     `transformer.Config`, ``options`` those of the encoding; ``settings`` go to `fit`.  Uses one torch thread.
     Raises ValueError or TypeError for an unknown task, encoding or size, and as `fit` does.
     """
     torch.set_num_threads(1)
-    seed = check.size("seed", seed, least=0)
-    chosen = TASKS[check.choice("task", task, TASKS)]
-    generator = torch.Generator().manual_seed(seed)
-    config = config_for(task, length, vocab, **(sizes or {}))
+    model = model_for(task, encoding, seed, length=length, vocab=vocab, sizes=sizes, options=options)
     name = encoding if isinstance(encoding, str) else type(encoding).__name__
-    if isinstance(encoding, str):
-        encoding = encodings.build(encoding, config, generator, **(options or {}))
-    model = TinyTransformer(config, encoding, generator)
     labels = {"task": task, "encoding": name} | (options or {}) | (labels or {})
-    return fit(model, chosen, np.random.default_rng(seed), length=length, vocab=vocab, labels=labels, **settings)
+    rng = np.random.default_rng(seed)
+    return fit(model, TASKS[task], rng, length=length, vocab=vocab, labels=labels, **settings)
+
+
+def model_for(
+    task: str,
+    encoding: str | encodings.PositionEncoding,
+    seed: int,
+    *,
+    length: int = 16,
+    vocab: int = 10,
+    sizes: dict | None = None,
+    options: dict | None = None,
+) -> TinyTransformer:
+    """An untrained model for a task.  For one ``seed`` its weights are the same whatever the encoding.
+
+    What an encoding draws, such as a learned table, comes from a second generator with a seed of its own.
+    Raises ValueError or TypeError for an unknown task, encoding, option or size.
+    """
+    config = config_for(task, length, vocab, **(sizes or {}))
+    seeds = np.random.SeedSequence(check.size("seed", seed, least=0)).generate_state(2)
+    weights, codes = (torch.Generator().manual_seed(int(one)) for one in seeds)
+    if isinstance(encoding, str):
+        encoding = encodings.build(encoding, config, codes, **(options or {}))
+    elif not isinstance(encoding, encodings.PositionEncoding) or options:
+        raise TypeError(f"encoding must be a name, or a PositionEncoding and no options, got {encoding!r}, {options}")
+    return TinyTransformer(config, encoding, weights)
 
 
 def config_for(task: str, length: int = 16, vocab: int = 10, **sizes) -> Config:
-    """A `Config` whose vocabulary, classes and length fit a task; ``sizes`` are its other fields.
+    """A `Config` whose vocabulary, classes and length fit a task; ``sizes`` are its other fields, or a max_len.
 
     Raises ValueError or TypeError for an unknown task and as `Config` does.
     """
     chosen = TASKS[check.choice("task", task, TASKS)]
     width = chosen.sample(np.random.default_rng(0), 1, length, vocab)[0].shape[1]
-    return Config(chosen.n_token(length, vocab), chosen.n_class(length, vocab), width, **sizes)
+    return Config(chosen.n_token(length, vocab), chosen.n_class(length, vocab), **{"max_len": width} | sizes)
 
 
 def summary(records, by=("encoding", "step"), value: str = "accuracy") -> pd.DataFrame:
     """Mean, lowest and highest ``value`` over the seeds, and their number.  -> a row for each group of ``by``
 
     records: a list of records or a DataFrame of them; the groups keep the order of the records.
+    Raises ValueError if a seed comes twice in a group: then the records differ in something that is not in ``by``.
     """
-    return pd.DataFrame(records).groupby(list(by), sort=False)[value].agg(
-        mean="mean", low="min", high="max", seeds="count"
-    ).reset_index()
+    records = pd.DataFrame(records)
+    if records.duplicated([*by, "seed"]).any():
+        raise ValueError(f"by must tell the records of a seed apart, got {', '.join(by)}")
+    groups = records.groupby(list(by), sort=False, dropna=False)[value]
+    return groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
 def versions() -> dict:
-    """What a number may depend on besides its parameters: versions and processor."""
+    """What a number may depend on besides its parameters; `runs` adds the processor."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
-        "processor": platform.processor() or platform.machine(),
     }
 
 
@@ -197,20 +233,16 @@ def _save(path, parts, batches, fixed, records, done, seconds):
     state |= {"records": records, "done": done, "seconds": seconds}
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        try:
-            torch.save(state, file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_whole(Path(path), content.getvalue())
 
 
 def _load(path, parts, batches, fixed):
     state = torch.load(path, weights_only=True)
     different = sorted(name for name in fixed | state["fixed"] if fixed.get(name) != state["fixed"].get(name))
     if different:
-        raise ValueError(f"checkpoint {path} was made with other values of {', '.join(different)}")
+        raise ValueError(f"checkpoint {path} is of another run: it differs in {', '.join(different)}")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     batches.bit_generator.state = state["rng"]

@@ -52,7 +52,8 @@ class TinyTransformer(nn.Module):
     def forward(self, tokens: Tensor, pos: Tensor | None = None) -> Tensor:
         """Logits (b, t, n_class).  ``pos`` (t,) replaces the positions 0 .. t - 1.
 
-        Raises ValueError or TypeError for tokens that are not (b, t) integers inside the vocabulary.
+        Raises ValueError or TypeError for tokens that are not (b, t) integers inside the vocabulary, or a pos that is
+        not one finite number a token.
         """
         return self._run(tokens, pos)[0]
 
@@ -62,7 +63,10 @@ class TinyTransformer(nn.Module):
 
     def _run(self, tokens, pos):
         self._check(tokens)
-        pos = self.encoding.positions(tokens.shape[1]) if pos is None else pos.double()
+        tokens = tokens.long()
+        pos = self.encoding.positions(tokens.shape[1]) if pos is None else torch.as_tensor(pos).double()
+        if pos.shape != tokens.shape[1:] or not pos.isfinite().all():
+            raise ValueError(f"pos must be {tokens.shape[1]} finite positions, one a token, got {pos}")
         x = self.encoding.embed(self.token[tokens] * self.config.d_model**0.5, pos)  # (b, t, d)
         weights = []
         for block in self.blocks:

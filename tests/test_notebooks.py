@@ -26,6 +26,7 @@ OTHER = {
     "03_what_i_means": {"d_model": 32, "base": 1000.0, "window": 100, "shift": 3, "live_seed": 1},
     "04_frequencies": {"d_model": 128, "base": 1000.0, "window": 300},
     "05_with_and_without": {"length": 9, "vocab": 6, "n_head": 2, "steps": 500, "seeds": [5, 6]},
+    "controls": {"task": "previous", "encoding": "learned:1", "length": 6, "steps": 60, "seed": 4},
     "train_once": {"task": "copy", "encoding": "column", "length": 5, "steps": 60, "d_model": 16, "seed": 9},
 }
 
@@ -52,7 +53,7 @@ def test_head(tutorial):
 
 
 def test_links(tutorial):
-    for target in re.findall(r"\]\(([^)#]+)\)", prose(tutorial)):
+    for target in re.findall(r"\]\(([^)#:]+)\)", prose(tutorial)):
         assert (tutorial.parent / target).exists(), f"{target} does not exist"
 
 
@@ -67,11 +68,8 @@ def test_executed_in_one_go_without_complaints(tutorial):
 def test_parameters_are_literals_with_a_comment(tutorial):
     runs.plan([(tutorial, {})])  # raises unless one cell is tagged and holds literals only
     tagged = next(cell for cell in cells(tutorial, "code") if "parameters" in cell.metadata.get("tags", []))
-    assert tagged is not None and len(tagged.source.splitlines()) == len(OTHER[tutorial.stem] | runs_defaults(tagged))
-
-
-def runs_defaults(cell):
-    return {target.id: None for line in ast.parse(cell.source).body for target in line.targets}
+    for line in tagged.source.splitlines():
+        assert re.search(r"  # \w|^seed = \d+$|^live_seed = \d+$", line), f"say what it means: {line}"
 
 
 def test_size(tutorial):

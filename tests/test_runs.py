@@ -16,14 +16,14 @@ import pytest
 from distributed import LocalCluster
 from nbformat import NO_CONVERT, read, v4, write
 
-from pe_lib import runs
+from pe_lib import results, runs
 
 DEFAULTS = "seed = 0\nlr = 1e-3\nencoding = 'nope'\nmask = True\nlengths = [4, 8]\nlimit = None"
 SHOW = """\
 import os
-from pe_lib import runs
-runs.report([{"seed": 10, "threads": os.environ["OMP_NUM_THREADS"], "here": os.listdir()}, {"seed": 11}])
-runs.report([{"seed": seed, "lengths": lengths, "lr": lr}])"""
+from pe_lib import results
+results.report([{"seed": 10, "threads": os.environ["OMP_NUM_THREADS"], "here": os.listdir()}, {"seed": 11}])
+results.report([{"seed": seed, "lengths": lengths, "lr": lr}])"""
 KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # the parent of the kernel is the worker
 
 
@@ -38,7 +38,7 @@ def notebook(path, *cells, parameters=DEFAULTS, tags=("parameters",)) -> Path:
 @pytest.fixture(scope="module")
 def scheduler():
     """The address of a cluster of two workers, whose own environment asks for seven threads."""
-    quiet = {"dashboard_address": ":0", "silence_logs": "CRITICAL"}
+    quiet = {"dashboard_address": "127.0.0.1:0", "silence_logs": "CRITICAL"}
     with LocalCluster(n_workers=2, threads_per_worker=1, env={"OMP_NUM_THREADS": "7"}, **quiet) as cluster:
         yield cluster.scheduler_address
 
@@ -189,7 +189,6 @@ def test_a_run_that_is_not_whole_is_not_finished(out, folder, tmp_path, harm):
     else:
         (tmp_path / {"no notebook": "fine.ipynb", "no record": "fine.json"}[harm]).unlink()
     assert todo(jobs, tmp_path) == [True]
-    assert runs.collect(tmp_path).empty == (harm != "no notebook")
 
 
 def test_another_library_on_the_worker_fails_and_says_both(out, folder, tmp_path, scheduler, monkeypatch):
@@ -203,22 +202,31 @@ def test_another_library_on_the_worker_fails_and_says_both(out, folder, tmp_path
     assert not (tmp_path / "fine.ipynb").exists() and record(tmp_path, "fine") == found
 
 
-def test_package_version_changes_with_the_library_and_its_data(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "HERE", tmp_path / "pe_lib")
-    monkeypatch.setattr(runs, "DATA", tmp_path / "data")
-    (tmp_path / "pe_lib").mkdir()
+def test_package_version_changes_with_the_library(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "HERE", tmp_path)
     assert runs.package_version().startswith("0.1.0+")
     seen = {runs.package_version()}
-    library = [("pe_lib/a.py", "1"), ("pe_lib/a.py", "2"), ("pe_lib/b.py", "1"), ("pe_lib/s.mplstyle", "")]
-    for name, text in [*library, ("data/a.csv", "1"), ("data/results/a.csv", "1")]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name, text in [("a.py", "1"), ("a.py", "2"), ("b.py", "1"), ("s.mplstyle", "")]:
         (tmp_path / name).write_text(text)
         assert runs.package_version() not in seen, name
         seen.add(runs.package_version())
     last = runs.package_version()
-    for name in ("pe_lib/notes.txt", "data/README.md", "data/.DS_Store", "data/results/README.md"):
-        (tmp_path / name).write_text("x")
-        assert runs.package_version() == last, name
+    (tmp_path / "notes.txt").write_text("x")
+    assert runs.package_version() == last
+
+
+def test_a_run_depends_on_the_data_that_its_notebook_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "DATA", tmp_path / "data")
+    (tmp_path / "data/results").mkdir(parents=True)
+    path = notebook(tmp_path / "case.ipynb", "from pe_lib import results; results.read('first')")
+    keys = [runs.plan([(path, {})])[0][3]["key"]]
+    for name, text in [("results/first.csv", "1"), ("results/first.csv", "2"), ("first.csv", "2")]:
+        (tmp_path / "data" / name).write_text(text)
+        keys.append(runs.plan([(path, {})])[0][3]["key"])
+    assert len(set(keys)) == 4
+    for name in ("results/second.csv", "results/first_not.csv", "results/README.md", "results/.first.csv"):
+        (tmp_path / "data" / name).write_text("x")
+        assert runs.plan([(path, {})])[0][3]["key"] == keys[-1], name
 
 
 # What is refused before anything starts
@@ -301,7 +309,7 @@ def test_grid_is_the_product_and_the_last_name_runs_fastest():
     points = [point for _, point in runs.grid("n", {"a": range(2), "b": ["x", [1]]})]
     assert points == [{"a": 0, "b": "x"}, {"a": 0, "b": [1]}, {"a": 1, "b": "x"}, {"a": 1, "b": [1]}]
     assert runs.grid("n", {"a": [5]}) == [("n", {"a": 5})]
-    for empty in ({}, {"a": []}, {"a": range(2), "b": ()}, {"a": "xy"}):
+    for empty in ({}, {"a": []}, {"a": range(2), "b": ()}, {"a": "xy"}, {"a": 5}):
         with pytest.raises(ValueError, match="grid"):
             runs.grid("n", empty)
 
@@ -339,44 +347,42 @@ def test_grid_text_that_is_refused(text):
 )
 def test_report_refuses_what_is_not_a_list_of_plain_dicts(records):
     with pytest.raises(TypeError, match=r"^records must be"):
-        runs.report(records)
+        results.report(records)
 
 
-def test_collect_is_one_row_a_result_with_the_parameters(out):
-    table = runs.collect(out)
+def test_table_is_one_row_a_result_with_the_parameters(out):
+    table = runs.table(json.loads(path.read_text()) for path in sorted(out.glob("*.json")))
     assert len(record(out, "wrong")["results"]) == 3  # of a failed run: not in the table
     assert len(table) == 6 and list(table["seed"]) == [10, 11, 0] * 2  # the result wins over the parameter
     assert sorted(out.glob("fine*.json"))[0].name.startswith("fine-")
     assert list(table["lr"]) == [2.0] * 3 + [1e-3] * 3 and list(table["encoding"]) == ["nope"] * 6
     assert set(table["pe_lib"]) == {runs.package_version()} and set(table["processor"]) == {runs._processor()}
-    with pytest.raises(FileNotFoundError):
-        runs.collect(out / "none")
 
 
 def test_read_results_finds_the_table_beside_the_package(tmp_path, monkeypatch):
-    assert runs.DATA == Path(runs.__file__).resolve().parent.parent / "data"
-    monkeypatch.setattr(runs, "DATA", tmp_path / "data")
+    assert results.DATA == Path(runs.__file__).resolve().parent.parent / "data"
+    monkeypatch.setattr(results, "DATA", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="'first'; there are: none"):
-        runs.read_results("first")
+        results.read("first")
     (tmp_path / "data/results").mkdir(parents=True)
     (tmp_path / "data/results/first.csv").write_text("encoding,loss\nnope,0.1234567890123456789\n")
     (tmp_path / "data/results/second.csv").write_text("a\n1\n")
-    found = runs.read_results("first")
+    found = results.read("first")
     assert found["loss"][0] == 0.1234567890123456789 and found["encoding"][0] == "nope"
     with pytest.raises(FileNotFoundError, match="'third'; there are: first, second"):
-        runs.read_results("third")
+        results.read("third")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def no_room(*_, **__):
         raise OSError("no room")
 
-    runs._write(tmp_path / "a.json", "old")
-    for owner, name in ((os, "replace"), (Path, "write_text")):
+    results.write_whole(tmp_path / "a.json", "old")
+    for owner, name in ((os, "replace"), (Path, "write_bytes")):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="no room"):
             patch.setattr(owner, name, no_room)
-            runs._write(tmp_path / "a.json", "new")
+            results.write_whole(tmp_path / "a.json", "new")
         assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
         assert (tmp_path / "a.json").read_text() == "old"
 
@@ -385,7 +391,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_csv_holds_what_these_runs_reported(tmp_path, scheduler, capsys):
-    reports = notebook(tmp_path / "case.ipynb", "from pe_lib import runs", "runs.report([{'twice': 2 * seed}])")
+    reports = notebook(tmp_path / "case.ipynb", "from pe_lib import results", "results.report([{'twice': 2 * seed}])")
     asked = ["--out", str(tmp_path / "out"), "--csv", str(tmp_path / "t.csv"), "--scheduler", scheduler]
     assert runs.main([str(reports), "--grid", "seed=3,4", *asked]) == 0
     text = (tmp_path / "t.csv").read_text()
@@ -393,6 +399,9 @@ def test_csv_holds_what_these_runs_reported(tmp_path, scheduler, capsys):
     fails = notebook(tmp_path / "other.ipynb", "assert seed == 3")
     assert runs.main([str(fails), "--grid", "seed=3,5", *asked]) == 1
     assert (tmp_path / "t.csv").read_text() == text  # one run failed: the old table stays
+    silent = notebook(tmp_path / "silent.ipynb", "assert True")
+    assert runs.main([str(silent), *asked]) == 1 and "no run reported anything" in capsys.readouterr().err
+    assert (tmp_path / "t.csv").read_text() == text
 
 
 def test_exit_status_0_then_kept(tmp_path, scheduler, capsys):
@@ -433,6 +442,7 @@ def test_exit_status_1_names_notebook_cell_and_error(out, folder, scheduler, tmp
         (["case.ipynb", "--grid", "seed=1", "--grid", "seed=2"], "same name twice"),
         (["case.ipynb", "--grid", "seed=1,1"], "twice"),
         (["case.ipynb", "--workers", "0"], "--workers"),
+        (["case.ipynb", "--csv", "none/t.csv"], "--csv must be in a folder that is there, got none/t.csv"),
         (["case.ipynb", "--scheduler", "somewhere"], "--scheduler"),
         (["none.ipynb"], "none.ipynb"),
         (["text.ipynb"], "text.ipynb"),

@@ -19,10 +19,6 @@ PINNED = {canonicalize_name(pin.name): next(iter(pin.specifier)) for pin in PINS
 CONDA_NAMES = {"torch": "pytorch"}
 
 
-def test_torch_is_pinned():
-    assert str(PINNED["torch"]) == "==2.13.0"
-
-
 @pytest.mark.parametrize("requirement", WANTED, ids=str)
 def test_pins_satisfy_the_bounds(requirement):
     assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)].version)
@@ -39,7 +35,8 @@ def test_conda_users_get_the_same():
 def test_everything_installed_is_pinned():
     for installed in metadata.distributions():
         name = canonicalize_name(installed.metadata["Name"])
-        if name not in ("pip", "pe-lib"):
+        # The public PyTorch for Linux brings these in versions of its own choice; the one for CPUs does not.
+        if name not in ("pip", "pe-lib", "triton") and not name.startswith(("nvidia-", "cuda-")):
             assert name in PINNED, f"{name} is not in constraints.txt"
             assert PINNED[name].contains(installed.version), f"{name} {installed.version} is not the pinned one"
 

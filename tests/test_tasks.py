@@ -63,6 +63,7 @@ def test_answers():
     assert TASKS["reverse"].targets(row, 4, 5).tolist() == [[2, 1, 1, 3]]
     assert TASKS["sort"].targets(row, 4, 5).tolist() == [[1, 1, 2, 3]]
     assert TASKS["count"].targets(row, 4, 5).tolist() == [[1, 2, 2, 1]]
+    assert TASKS["previous"].targets(row, 4, 5).tolist() == [[3, 3, 1, 1]]
     copied = TASKS["copy"].targets(np.array([[3, 1, 5, 5]]), 2, 5)
     assert copied.tolist() == [[IGNORE, IGNORE, 3, 1]]
     retrieved = TASKS["retrieve"].targets(np.array([[5 + 2, 3, 1, 4], [5 + 0, 3, 1, 4]]), 3, 5)

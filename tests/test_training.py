@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from pe_lib import training
-from pe_lib.encodings import FixedTable, build
+from pe_lib.encodings import FixedTable
 from pe_lib.sinusoidal import sinusoidal
 from pe_lib.tasks import TASKS
-from pe_lib.training import config_for, evaluate, fit, summary, trial
-from pe_lib.transformer import TinyTransformer
+from pe_lib.training import config_for, evaluate, fit, model_for, summary, trial
 
 SETTINGS = dict(length=6, vocab=4, steps=30, batch=8, eval_every=10, eval_size=20)
 
 
+SIZES = {"d_model": 16, "n_head": 2, "n_layer": 1}
+
+
 def model(seed=0, task="reverse", encoding="sinusoidal"):
-    config = config_for(task, 6, 4, d_model=16, n_head=2, n_layer=1)
-    generator = torch.Generator().manual_seed(seed)
-    return TinyTransformer(config, build(encoding, config, generator), generator)
+    return model_for(task, encoding, seed, length=6, vocab=4, sizes=SIZES)
 
 
 def train(seed=0, **changes):
@@ -84,10 +84,14 @@ def test_an_interrupted_run_continues_to_the_same_numbers(tmp_path, monkeypatch)
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     train(7, checkpoint=tmp_path / "run.pt")
-    with pytest.raises(ValueError, match=r"made with other values of lr$"):
+    with pytest.raises(ValueError, match=r"another run: it differs in lr$"):
         train(7, checkpoint=tmp_path / "run.pt", lr=1e-3)
-    with pytest.raises(ValueError, match=r"made with other values of seed$"):
+    with pytest.raises(ValueError, match=r"another run: it differs in seed, start$"):
         train(8, checkpoint=tmp_path / "run.pt")
+    for task, encoding in (("reverse", "nope"), ("sort", "sinusoidal")):
+        with pytest.raises(ValueError, match="it differs in start"):
+            other = model(7, task=task, encoding=encoding)
+            fit(other, TASKS[task], np.random.default_rng(7), **SETTINGS, checkpoint=tmp_path / "run.pt")
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -129,23 +133,36 @@ def test_only_asked_positions_count(rng):
     assert evaluate(one, inputs, targets)["loss"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_weights_do_not_depend_on_the_encoding():
+    blind, learned = model(3, encoding="nope").state_dict(), model(3, encoding="learned").state_dict()
+    table = learned.pop("encoding.table")
+    assert blind.keys() == learned.keys() and all(torch.equal(blind[name], learned[name]) for name in blind)
+    other = model(4, encoding="learned").state_dict()
+    assert not torch.equal(other["token"], blind["token"]) and not torch.equal(other["encoding.table"], table)
+    numbers = [one.flatten()[:64] for one in (table, blind["token"])]  # drawn apart, not from one stream twice
+    assert abs(torch.corrcoef(torch.stack(numbers))[0, 1]) < 0.5
+
+
 def test_trial_is_the_same_run():
-    sizes = {"d_model": 16, "n_head": 2, "n_layer": 1}
-    records = trial("reverse", "sinusoidal", 3, sizes=sizes, **SETTINGS)
+    records = trial("reverse", "sinusoidal", 3, sizes=SIZES, **SETTINGS)
     assert numbers(records) == numbers(train(3))
     table = FixedTable(sinusoidal(np.arange(6), 16))
-    same = trial("reverse", table, 3, sizes=sizes, labels={"encoding": "by table"}, **SETTINGS)
+    same = trial("reverse", table, 3, sizes=SIZES, labels={"encoding": "by table"}, **SETTINGS)
     np.testing.assert_allclose(numbers(same), numbers(records), rtol=0, atol=1e-6)
     assert same[0]["encoding"] == "by table"
-    other = trial("reverse", "sinusoidal", 3, sizes=sizes, options={"base": 9.0}, **SETTINGS)
+    other = trial("reverse", "sinusoidal", 3, sizes=SIZES, options={"base": 9.0}, **SETTINGS)
     assert numbers(other)[0] != numbers(records)[0]
 
 
 def test_summary():
-    records = [{"encoding": e, "step": s, "accuracy": a} for e, s, a in [("b", 0, 0.2), ("b", 0, 0.4), ("a", 0, 1.0)]]
+    numbers = [("b", 0, 1, 0.2), ("b", 0, 2, 0.4), ("a", 0, 1, 1.0)]
+    records = [dict(zip(("encoding", "step", "seed", "accuracy"), one, strict=True)) for one in numbers]
     expected = [["b", 0, pytest.approx(0.3), 0.2, 0.4, 2], ["a", 0, 1.0, 1.0, 1.0, 1]]
     assert summary(records).to_numpy().tolist() == expected
     assert list(summary(records)) == ["encoding", "step", "mean", "low", "high", "seeds"]
+    assert len(summary([one | {"std": None if one["encoding"] == "a" else 0.1} for one in records], ("std",))) == 2
+    with pytest.raises(ValueError, match="by must tell the records of a seed apart, got step"):
+        summary(records, by=("step",))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +173,10 @@ def test_summary():
         (lambda: train(eval_every=2.5), TypeError, "eval_every must be a whole number >= 1, got 2.5"),
         (lambda: train(lr=0), ValueError, "lr must be a finite number > 0, got 0"),
         (lambda: train(vocab=9), ValueError, "model must have vocab >= 9 for this task, got 4"),
+        (lambda: train(labels={"loss": 1, "seed": 2}), ValueError, "holds already, got loss, seed"),
+        (lambda: trial("reverse", FixedTable(np.eye(64)), 0, options={"base": 9.0}), TypeError, "and no options"),
+        (lambda: trial("reverse", 5, 0), TypeError, "encoding must be a name, or a PositionEncoding"),
+        (lambda: trial("reverse", "nope", 0, options={"base": 9.0}), TypeError, "encoding nope has no such option"),
         (lambda: trial("revers", "nope", 0), ValueError, "task must be one of reverse"),
         (lambda: trial("reverse", "nop", 0), ValueError, "encoding must be one of nope"),
         (lambda: trial("reverse", "nope", -1), ValueError, "seed must be a whole number >= 0, got -1"),
