@@ -21,8 +21,9 @@ test: .venv/installed  ## lint, unit tests, notebooks against their stored outpu
 lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-overview: .venv/installed  ## take the README's figure from the stored output of 00_start_here
+overview: .venv/installed  ## take the figure of the README and the numbers of data/claims.csv from stored outputs
 	$(BIN)/python tests/test_readme.py
+	$(BIN)/python tests/test_claims.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .hypothesis *.egg-info

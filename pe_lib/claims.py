@@ -10,7 +10,7 @@ STATUSES = ("proved", "proved with a condition", "true on average", "false", "tr
 
 def ledger() -> pd.DataFrame:
     """The claims, a row each, by their id; data/README.md explains the columns."""
-    return pd.read_csv(DATA / "claims.csv", dtype=str, keep_default_na=False).set_index("id", verify_integrity=True)
+    return pd.read_csv(DATA / "claims.csv", dtype=str, keep_default_na=False).set_index("id")
 
 
 def verdict(claim: str, status: str, evidence: bool, number: str) -> None:

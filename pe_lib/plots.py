@@ -55,7 +55,7 @@ def dots(ax: Axes, named: dict, *, xlabel: str, ylabel: str) -> Axes:
 def lines(ax: Axes, x, named: dict, *, xlabel: str, ylabel: str, title: str = "") -> Axes:
     """One line a name, in the look of that name where it has one.  x (n,), named {name: (n,)}"""
     for number, (name, y) in enumerate(named.items()):
-        colour, dashes = LOOK.get(name, (None, ("-", "--", ":")[number % 3]))
+        colour, dashes = _look(name, number)
         ax.plot(x, y, color=colour, linestyle=dashes, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return ax
@@ -96,8 +96,8 @@ def curves(ax: Axes, summary, *, ceiling: float | None = None, title: str = "") 
 
     summary: columns encoding, step, mean, low, high (`training.summary`).  ceiling: the best without order.
     """
-    for name, one in summary.groupby("encoding", sort=False):
-        colour, dashes = LOOK[name]
+    for number, (name, one) in enumerate(summary.groupby("encoding", sort=False)):
+        colour, dashes = _look(name, number)
         ax.plot(one["step"], one["mean"], color=colour, linestyle=dashes, label=name)
         ax.fill_between(one["step"], one["low"], one["high"], color=colour, alpha=0.2, linewidth=0)
     if ceiling is not None:
@@ -109,9 +109,14 @@ def curves(ax: Axes, summary, *, ceiling: float | None = None, title: str = "") 
 def seeds(ax: Axes, named: dict, *, xlabel: str, title: str = "") -> Axes:
     """One row a name, one dot a seed, a bar at their mean.  named {name: (mean, values of the seeds)}"""
     for row, (name, (mean, values)) in enumerate(named.items()):
-        colour = LOOK[name][0]
+        colour = _look(name, row)[0]
         ax.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.7)
         ax.plot([mean, mean], [row - 0.3, row + 0.3], color=colour)
     ax.set(xlabel=xlabel, title=title, yticks=range(len(named)), yticklabels=list(named))
     ax.set_ylim(len(named) - 0.5, -0.5)
     return ax
+
+
+def _look(name, number):
+    """Colour and dashes: those of the name, where a setting may follow after a colon, or the next of the cycle."""
+    return LOOK.get(name.partition(":")[0], (f"C{number}", ("-", "--", ":")[number % 3]))

@@ -27,6 +27,8 @@ OTHER = {
     "04_frequencies": {"d_model": 128, "base": 1000.0, "window": 300},
     "05_with_and_without": {"length": 9, "vocab": 6, "n_head": 2, "steps": 500, "seeds": [5, 6]},
     "controls": {"task": "previous", "encoding": "learned:1", "length": 6, "steps": 60, "seed": 4},
+    "06_claims_on_trial": {"d_model": 64, "base": 1000.0, "window": 128, "seed": 3},
+    "10_controls": {"live": ["sinusoidal", "divided"], "live_seed": 2, "shown": 20},
     "train_once": {"task": "copy", "encoding": "column", "length": 5, "steps": 60, "d_model": 16, "seed": 9},
 }
 
