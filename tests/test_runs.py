@@ -458,10 +458,18 @@ def test_exit_status_2_is_one_line_and_nothing_is_written(tmp_path, monkeypatch,
     assert not Path("out").exists()
 
 
-def start(cwd, *arguments) -> subprocess.Popen:
+@contextlib.contextmanager
+def started(cwd, *arguments):
     command = [sys.executable, "-m", "pe_lib.runs", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=cwd, start_new_session=True, **pipes)
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and inherited so, behind nohup or &
+    with subprocess.Popen(command, cwd=cwd, **how) as process:
+        signal.signal(signal.SIGINT, before)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_else(tmp_path):
@@ -473,8 +481,8 @@ def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_els
             taken.bind(("127.0.0.1", 8787))
             taken.listen()
         names = ["dies.ipynb", "halts.ipynb", "lives.ipynb"]
-        process = start(tmp_path, *names, "--workers", "1", "--out", "out")
-        shown, noise = process.communicate(timeout=120)
+        with started(tmp_path, *names, "--workers", "1", "--out", "out") as process:
+            shown, noise = process.communicate(timeout=120)
     assert process.returncode == 1 and noise == ""
     *table, worker, kernel = shown.splitlines()
     assert [line.split()[-1] for line in table] == ["result", "FAILED", "FAILED", "ok"]
@@ -488,16 +496,16 @@ def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_els
 
 def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
     notebook(tmp_path / "case.ipynb", "import time; time.sleep(300 * seed)")
-    process = start(tmp_path, "case.ipynb", "--grid", "seed=0:3", "--workers", "1", "--out", "out")
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    shown, noise = process.communicate(timeout=60)
-    assert process.returncode == 130 and shown == ""
-    assert noise == "interrupted; 1 of 3 runs are finished in out\n"
-    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".ipynb", ".json"]
-    with pytest.raises(ProcessLookupError):
-        for _ in range(50):
-            os.killpg(process.pid, 0)
-            time.sleep(0.1)
+    with started(tmp_path, "case.ipynb", "--grid", "seed=0:3", "--workers", "1", "--out", "out") as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "out").glob("*.json")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        shown, noise = process.communicate(timeout=60)
+        assert process.returncode == 130 and shown == ""
+        assert noise == "interrupted; 1 of 3 runs are finished in out\n"
+        assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".ipynb", ".json"]
+        with pytest.raises(ProcessLookupError):
+            for _ in range(50):
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
