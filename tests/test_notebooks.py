@@ -16,7 +16,8 @@ from pe_lib import runs
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
 EXPERIMENTS = sorted(NOTEBOOKS.glob("experiments/*.ipynb"))
-TRAINS = {"03_what_i_means", "05_with_and_without", "06_claims_on_trial"}  # may print digits that differ from machine to machine
+# May print digits that differ from machine to machine.
+TRAINS = {"03_what_i_means", "05_with_and_without", "06_claims_on_trial", "10_controls"}
 
 # notebook -> parameters unlike the stored ones, with which every check in it must hold as well
 OTHER = {
