@@ -251,8 +251,8 @@ def _checked(name: str, value, defaults: dict):
     if type(default) is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not type(default):
-        kind = type(default).__name__
-        raise TypeError(f"{name} must be of type {kind} as its default {default!r} is, got {value!r}")
+        kind, hint = type(default).__name__, "; in a grid, [[0, 1]] is one list" if isinstance(default, list) else ""
+        raise TypeError(f"{name} must be of type {kind} as its default {default!r} is, got {value!r}{hint}")
     return value
 
 
@@ -343,8 +343,8 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.scheduler and not re.fullmatch(r"(tcp://|tls://)?.+:\d+", asked.scheduler):
             raise ValueError(f"--scheduler must be an address like tcp://HOST:8786, got {asked.scheduler}")
         check.size("--workers", 1 if asked.workers is None else asked.workers)
-        if asked.csv and not Path(asked.csv).parent.is_dir():
-            raise ValueError(f"--csv must be in a folder that is there, got {asked.csv}")
+        if asked.csv and (Path(asked.csv).is_dir() or not Path(asked.csv).parent.is_dir()):
+            raise ValueError(f"--csv must be a file in a folder that is there, got {asked.csv}")
         grids = [grid(path, dict(values)) if values else [(path, {})] for path in asked.notebooks]
         jobs = list(itertools.chain(*grids))
         targets = [(out / stem, draft["key"]) for stem, *_, draft in plan(jobs)]
@@ -361,7 +361,8 @@ def main(arguments: list[str] | None = None) -> int:
         done = sum(finished(*target) is not None for target in targets)
         print(f"interrupted; {done} of {len(targets)} runs are finished in {out}", file=sys.stderr)
         return 130
-    print(*_summary(records, kept, [name for name, choices in values if len(choices) > 1]), sep="\n")
+    files = [f"{target.name}.ipynb" for target, _ in targets]
+    print(*_summary(records, files, kept, [name for name, choices in values if len(choices) > 1]), sep="\n")
     if any(record["error"] for record in records):
         return 1
     if asked.csv and not any(record["results"] for record in records):
@@ -372,16 +373,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _summary(records: list[dict], kept: list[bool], names: list[str]) -> list[str]:
+def _summary(records: list[dict], files: list[str], kept: list[bool], names: list[str]) -> list[str]:
     """The lines of the closing table, then one line a failure; ``names`` are the parameters that differ."""
     table, failures = [["notebook", *names, "seconds", "result"]], []
-    for record, was_kept in zip(records, kept, strict=True):
+    for record, file, was_kept in zip(records, files, kept, strict=True):
         point = [str(record["parameters"][name]) for name in names]
         seconds = "-" if record["seconds"] is None else f"{record['seconds']:.1f}"
         result = "FAILED" if record["error"] else "kept" if was_kept else "ok"
-        table.append([record["notebook"], *point, seconds, result])
+        table.append([file, *point, seconds, result])
         if error := record["error"]:
-            which = " ".join([record["notebook"], *map("=".join, zip(names, point, strict=True))])
+            which = " ".join([file, *map("=".join, zip(names, point, strict=True))])
             cell = "" if error["cell"] is None else f", cell {error['cell']} (id {error['id']})"
             failures.append(" ".join(f"{which}{cell}: {error['name']}: {error['message']}".split()))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

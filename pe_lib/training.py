@@ -3,9 +3,14 @@
 import hashlib
 import io
 import math
+import multiprocessing
+import os
 import platform
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +172,21 @@ def trial(
     labels = {"task": task, "encoding": name} | (options or {}) | (labels or {})
     rng = np.random.default_rng(seed)
     return fit(model, TASKS[task], rng, length=length, vocab=vocab, labels=labels, **settings)
+
+
+def trials(jobs, processes: int = 2) -> list[list[dict]]:
+    """`trial` for each of the ``jobs``, dictionaries of its arguments, side by side.  -> their records, in order
+
+    The processes end with their parent, also where it is killed.  Raises what a `trial` raises.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(check.size("processes", processes), spawn, _end_with_parent) as pool:
+        return [waiting.result() for waiting in [pool.submit(trial, **job) for job in jobs]]
+
+
+def _end_with_parent():
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: wait([parent]) and os._exit(1), daemon=True).start()
 
 
 def model_for(

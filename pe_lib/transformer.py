@@ -75,6 +75,8 @@ class TinyTransformer(nn.Module):
         return self.head(self.norm(x)), weights
 
     def _check(self, tokens):
+        if not isinstance(tokens, Tensor):
+            raise TypeError(f"tokens must be a tensor, got {type(tokens).__name__}")
         if tokens.is_floating_point() or tokens.dtype == torch.bool:
             raise TypeError(f"tokens must be integers, got {tokens.dtype}")
         if tokens.ndim != 2 or tokens.numel() == 0:

@@ -1,6 +1,11 @@
 """Training: the same numbers again, also after an interruption; records that say what they are."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +15,7 @@ from pe_lib import training
 from pe_lib.encodings import FixedTable
 from pe_lib.sinusoidal import sinusoidal
 from pe_lib.tasks import TASKS
-from pe_lib.training import config_for, evaluate, fit, model_for, summary, trial
+from pe_lib.training import config_for, evaluate, fit, model_for, summary, trial, trials
 
 SETTINGS = dict(length=6, vocab=4, steps=30, batch=8, eval_every=10, eval_size=20)
 
@@ -152,6 +157,28 @@ def test_trial_is_the_same_run():
     assert same[0]["encoding"] == "by table"
     other = trial("reverse", "sinusoidal", 3, sizes=SIZES, options={"base": 9.0}, **SETTINGS)
     assert numbers(other)[0] != numbers(records)[0]
+
+
+def test_trials_are_trials_side_by_side():
+    jobs = [dict(task="reverse", encoding=name, seed=3, sizes=SIZES, **SETTINGS) for name in ("nope", "sinusoidal")]
+    assert [numbers(one) for one in trials(jobs)] == [numbers(trial(**job)) for job in jobs]
+
+
+def test_the_processes_of_trials_end_with_their_parent(tmp_path):
+    text = "from pe_lib.training import trials\n"
+    text += "if __name__ == '__main__':\n    trials([dict(task='reverse', encoding='nope', seed=0, steps=10**6)])\n"
+    (tmp_path / "long.py").write_text(text)
+    with subprocess.Popen([sys.executable, tmp_path / "long.py"], start_new_session=True) as parent:
+        time.sleep(8)  # by then they train
+        parent.kill()
+    for _ in range(100):
+        try:
+            os.killpg(parent.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(parent.pid, signal.SIGKILL)
+    pytest.fail("processes were left behind")
 
 
 def test_summary():
