@@ -88,6 +88,42 @@ class Learned(PositionEncoding):
         return x + self.table[_rows(pos, len(self.table))]
 
 
+class Rotary(PositionEncoding):
+    """Turns each pair of a query and a key by pos * omega_i, so that their score depends on the distance alone.
+
+    omega_i = base ** (-2i / rotary_dim) radian / token; ``rotary_dim`` entries of a head turn, all by default.
+    pairing "interleaved": pair i in entries 2i and 2i + 1; "half": in i and i + rotary_dim/2; see `pe_lib.rotary`,
+    which states the same in NumPy.  No parameters.  Su et al. 2021, arXiv 2104.09864.
+    Raises ValueError or TypeError if the sizes are not positive even integers with rotary_dim <= head_dim, base is
+    not finite and > 1, or pairing is unknown.
+    """
+
+    def __init__(
+        self, head_dim: int, base: float = 10_000.0, *, pairing: str = "interleaved", rotary_dim: int | None = None
+    ):
+        super().__init__()
+        self.pairing = check.choice("pairing", pairing, ("interleaved", "half"))
+        if rotary_dim is None:
+            rotary_dim = check.size("head_dim", head_dim, even=True, least=2)
+        elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size("head_dim", head_dim):
+            raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")
+        two_i = torch.arange(0, rotary_dim, 2, dtype=torch.float64)
+        self.omega = check.real("base", base, above=1) ** (-two_i / rotary_dim)  # (rotary_dim/2,) radian / token
+
+    def turn(self, q: Tensor, k: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
+        angle = pos[..., None] * self.omega  # (t, rotary_dim/2) radian
+        cos, sin = angle.cos().to(q), angle.sin().to(q)
+        return self._turned(q, cos, sin), self._turned(k, cos, sin)
+
+    def _turned(self, x, cos, sin):
+        turns, stays = x[..., : 2 * len(self.omega)], x[..., 2 * len(self.omega) :]
+        split = (-1, 2) if self.pairing == "interleaved" else (2, -1)
+        axis = -1 if self.pairing == "interleaved" else -2
+        a, b = turns.unflatten(-1, split).unbind(axis)  # each (b, h, t, rotary_dim/2)
+        turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=axis).flatten(-2)
+        return torch.cat([turned, stays], dim=-1)
+
+
 def _rows(pos: Tensor, n_row: int) -> Tensor:
     rows = pos.long()
     if (rows != pos).any() or rows.min() < 0 or rows.max() >= n_row:
@@ -105,6 +141,7 @@ ENCODINGS = {
     "learned": lambda config, generator, **options: Learned(
         config.d_model, config.max_len, generator=generator, **options
     ),
+    "rope": lambda config, generator, **options: Rotary(config.d_model // config.n_head, **options),
 }
 
 
