@@ -1,24 +1,26 @@
-"""Which convention made a position table, from its values alone.
+"""Which convention made a position table, from its values alone, and what is wrong with code that makes one.
 
-    python -m pe_lib.identify FILE[:TENSOR]            .npy .npz .csv .pt .safetensors
-    python -m pe_lib.identify PACKAGE.MODULE:CALLABLE  also says what is wrong with it, see `pe_lib.diagnose`
+    python -m pe_lib.identify FILE[:TENSOR]             .npy .npz .csv .pt .safetensors
+    python -m pe_lib.identify PACKAGE.MODULE:CALLABLE   a function, a module or a class of your own
 
-The idea: put the columns in pairs as each layout would have them, and read sine and cosine of a pair as one complex
-number z.  Where the pairs are right |z| is the same everywhere; from one row to the next z turns by the frequency of
-its pair, which is thus measured, not guessed; and what is left of the angle when that turning is taken out is the
-position of row 0.  A convention is named only if it then gives the whole table back.
+`estimate` measures; here it is said in words.  A convention is named only if it gives the whole table back.
 """
 
-from dataclasses import dataclass
+import argparse
+import importlib
+import inspect
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from pe_lib import check
-from pe_lib.sinusoidal import LAYOUTS, SCHEDULES, Convention, column_order, frequencies, sinusoidal
+from pe_lib import check, estimate
+from pe_lib.probe import BATCH, TOKENS, numbers, probe
+from pe_lib.sinusoidal import CONVENTIONS, Convention, GridConvention, column_order, frequencies
 
-FITS = 0.03  # a convention is named if the root mean square error is below this share of that of the table
-FARTHEST = 1_000_000  # tokens: positions of row 0 beyond this are not looked for
-NEARER = 20_000  # tokens: nor beyond this where one pair is all there is, or where the base is uncertain
+FAR = 2**17  # tokens: where positions can be given, rows up to here are looked at
 MOST_ROWS = 1024  # rows from which the convention is found; all rows are then compared with it
 
 
@@ -26,9 +28,10 @@ MOST_ROWS = 1024  # rows from which the convention is found; all rows are then c
 class Identification:
     """What `identify` found.  ``layout`` is None where nothing fits, and the other fields then are None too.
 
-    The fields are those of `sinusoidal.Convention`.  ``schedule`` and ``base`` are None where one pair is all there
-    is, since its frequency is 1 whatever they are.  ``error`` is the largest difference between the table and the
-    convention.  ``text`` says what was found, what could not be known, and on what evidence.
+    The fields are those of `sinusoidal.Convention`; of a grid, ``layout`` has the four blocks ("sin w, cos w, ...").
+    ``schedule`` and ``base`` are None where one pair is all there is, since its frequency is 1 whatever they are.
+    ``error`` is the largest difference between the table and the convention.  ``text`` says what was found, what
+    could not be known, and on what evidence.
     """
 
     layout: str | None
@@ -45,11 +48,13 @@ class Identification:
         return self.text
 
     @property
-    def convention(self) -> Convention | None:
+    def convention(self) -> Convention | GridConvention | None:
         """The convention found, or None; base and schedule are the paper's where they cannot be known."""
         if self.layout is None:
             return None
         base, schedule = self.base or 10_000.0, self.schedule or "paper"
+        if "," in self.layout:
+            return GridConvention(tuple(self.layout.split(", ")), schedule, base)
         return Convention(self.layout, schedule, base, self.odd, self.offset, self.scale, step=self.step)
 
 
@@ -59,25 +64,98 @@ def identify(table) -> Identification:
     The base is estimated from the turning of the columns, so any base is found, as are offset, scale, and the
     step between rows where it is not 1 (at least three pairs are needed for that).  Rows that are all zero, as of a
     padding token, are left out, and axes of length 1 are dropped.  A base, an offset or a scale is given as the
-    roundest number that the values allow.
+    roundest number that the values allow.  Tables of a grid are found from position 0 on, at scale 1.
     Impossible in principle, and said so in the text: fewer than three rows; one column; the base and the schedule of
     a single pair; which schedule, where another with another base makes the same table (the rounder base is named).
     Raises ValueError or TypeError if the table is empty, not finite, not real or has other than 2 axes.
     """
     table = as_table(table)
+    shape = f"{table.shape[0]} rows of {table.shape[1]} columns"
     row = np.flatnonzero(table.any(axis=1))
     if table.shape[1] < 2 or len(row) < 3:
-        return _unknown(table, "it takes 3 rows and 2 columns that are not zero to tell a wave from a constant")
+        why = "it takes 3 rows and 2 columns that are not zero to tell a wave from a constant"
+        return Identification(None, text=f"{shape}: cannot be known: {why}")
     if not np.ptp(table[row], axis=0).any():
-        return _unknown(table, "all rows are the same: nothing in the table depends on the position")
+        why = "all rows are the same, nothing depends on the position"
+        return Identification(None, text=f"{shape}: cannot be known: {why}")
     some = row[:MOST_ROWS]
     size = np.sqrt(np.mean(table[some] ** 2))
-    for thorough in (False, True):
-        tried = [(layout, *_fit(table[some] / size, some, layout, odds, thorough)) for layout, odds in _structures(table[some])]
-        fits = [fit for _, found, _ in tried for fit in found]
-        if any(thorough or fit["rms"] < fit["noise"] for fit in fits):
-            return _named(table, row, size, fits)
-    return _unknown(table, "learned or unknown: " + "; ".join(f"{layout}: {words}" for layout, _, words in tried))
+    equal, seen = estimate.fits(table[some] / size, some)
+    if not equal:
+        return _grid(table) or Identification(None, text="\n  ".join([f"{shape}: learned or unknown", *seen]))
+    fit = equal[0]
+    give = size * (6 * fit["rms"] / np.sqrt(len(some) * table.shape[1]) + 1e-9)
+    scale = size * abs(fit["scale"])
+    short, digits = estimate.rounded(scale - give, scale, scale + give)
+    found = {name: fit[name] for name in ("layout", "schedule", "base", "offset", "step")}
+    found["scale"] = float(np.copysign(short if digits <= 3 else scale, fit["scale"]))
+    found["odd"] = fit["odd"] if table.shape[1] % 2 else "error"
+    away = np.abs(table[row] - estimate.rows_of(fit | found | {"odd": fit["odd"]}, row, table.shape[1])).max(axis=1)
+    if len(frequencies(table.shape[1], odd=fit["odd"])) == 1:
+        found |= {"schedule": None, "base": None}
+    return Identification(**found, error=float(away.max()), text=_text(shape, table, row, found, away, equal))
+
+
+def _text(shape, table, row, found, away, equal):
+    base = "any base" if found["base"] is None else f"base {found['base']:.10g}"
+    lines = [f"{shape}: sinusoidal, layout {found['layout']}, schedule {found['schedule'] or 'any'}, {base}",
+             f"row 0 is position {found['offset']:.10g}" + ("" if found["step"] == 1 else
+             f", from row to row the position changes by {found['step']:.10g}")]  # fmt: skip
+    if found["scale"] != 1:
+        width = " = d_model**-0.5" if np.isclose(found["scale"], table.shape[1] ** -0.5, rtol=1e-3) else ""
+        lines.append(f"all entries are multiplied by {found['scale']:.6g}{width}")
+    if table.shape[1] % 2:
+        lines.append(f"the odd width is made by {found['odd']}")
+    if len(row) < len(table):
+        zero = np.setdiff1d(np.arange(len(table)), row)
+        lines.append(f"left out: {len(zero)} rows of zeros, the first is row {zero[0]}")
+    lines.append(f"largest difference: {away.max():.1e}, in row {row[away.argmax()]}")
+    if found["base"] is None:
+        lines.append("one pair turns by 1 radian a token whatever base and schedule are")
+    else:
+        others = {f"{fit['schedule']} with base {fit['base']:.6g}" for fit in equal}
+        others -= {f"{found['schedule']} with base {found['base']:.6g}"}
+        near = sorted(others, key=lambda name: name.startswith(found["schedule"]))
+        lines += ["the same values, as nearly: " + ", ".join(near)] if near else []
+    if table.shape[1] == 2 and found["layout"] == "interleaved":
+        lines.append("with two columns interleaved and halves are the same")
+    names = [name for name, one in CONVENTIONS.items() if isinstance(one, Convention) and _is(one, found, table)]
+    return "\n  ".join(lines + (["as in: " + ", ".join(names)] if names else []))
+
+
+def _is(convention, found, table):
+    """Does a well-known convention make this table, from whatever row on?"""
+    scale = table.shape[1] ** -0.5 if isinstance(convention.scale, str) else convention.scale
+    same = {"layout", "schedule", "base", "step"} | ({"odd"} if table.shape[1] % 2 else set())
+    return all(getattr(convention, name) == found[name] for name in same) and np.isclose(
+        scale, found["scale"], rtol=1e-3
+    )
+
+
+def _grid(table):
+    """The identification of a table of the cells of a grid, or None."""
+    n_cell, d_model = table.shape
+    for known in CONVENTIONS.values():
+        if not isinstance(known, GridConvention) or d_model % 4:
+            continue
+        block = dict(zip(known.blocks, np.split(table, 4, axis=1), strict=True))
+        for width in (w for w in range(3, n_cell // 3 + 1) if n_cell % w == 0):
+            if not np.allclose(block["sin w"][:width], block["sin w"][width : 2 * width], atol=0.05):
+                continue
+            line = identify(np.hstack([block["sin w"], block["cos w"]])[:width])
+            if line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):
+                continue
+            grid, blocks = (n_cell // width, width), ", ".join(known.blocks)
+            made = GridConvention(known.blocks, line.schedule or "paper", line.base or 10_000.0)
+            error = float(np.abs(made.table(grid, d_model) - table).max())
+            if error < max(10 * line.error, 1e-6):
+                names = [name for name, one in CONVENTIONS.items() if one == made]
+                text = f"{n_cell} rows of {d_model} columns: sinusoidal, a grid of {grid[0]} x {width} cells, "
+                text += f"blocks {blocks}, schedule {line.schedule or 'any'}, base {made.base:.10g}\n"
+                text += f"  largest difference: {error:.1e}"
+                text += f"\n  as in: {', '.join(names)}" if names else ""
+                return Identification(blocks, line.schedule, line.base, 0.0, 1.0, "error", 1.0, error, text)
+    return None
 
 
 def as_table(table) -> np.ndarray:
@@ -95,261 +173,438 @@ def as_table(table) -> np.ndarray:
     return table
 
 
-def _structures(values):
-    """The ways to pair the columns that the width allows.  -> [(layout, policies for an odd width)]"""
-    if values.shape[1] % 2 == 0:
-        return [(layout, ("error",)) for layout in LAYOUTS]
-    if not values[:, -1].any():
-        return [(layout, ("zero_column",)) for layout in LAYOUTS]
-    cut = LAYOUTS[2]  # here alone the two policies leave out different columns
-    return [*((layout, ("extra_sine", "truncate")) for layout in LAYOUTS[:2]), (cut, ("extra_sine",)), (cut, ("truncate",))]
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: its ``name`` in `FIXES`, what is wrong in plain words, and the evidence."""
+
+    name: str
+    says: str
+    evidence: str
+
+    @property
+    def fix(self) -> str:
+        """What mends it."""
+        return FIXES[self.name]
+
+    def __str__(self):
+        return f"{self.name}: {self.says}\n  evidence: {self.evidence}\n  fix: {self.fix}"
 
 
-def _fit(values, row, layout, odds, thorough):
-    """The conventions of one layout that come near the values (t, d).  -> [fit], what was seen in words"""
-    d_model = values.shape[1]
-    n_pair = len(frequencies(d_model, odd=odds[0]))
-    waves = np.full((len(values), 2 * n_pair + 1), np.nan)
-    waves[:, column_order(d_model, layout=layout, odd=odds[0])] = values
-    z = waves[:, n_pair:-1] + 1j * waves[:, :n_pair]  # (t, n_pair) cosine + i sine; NaN where a half was cut off
-    whole = np.isfinite(z).all(axis=0)
-    z = z[:, whole]
-    amplitude = np.sqrt(np.mean(np.abs(z) ** 2))
-    spread = np.std(np.abs(z)) / (amplitude or 1)
-    if amplitude == 0 or spread > 3 * FITS:
-        return [], f"sine and cosine do not lie on one circle (radius {spread:.0%} off)"
-    z = z / amplitude
-    turn = np.angle(_lagged(z, row, 1)[0])
-    words = f"no base: its pairs lie on circles, the first turns by {turn:.3f} radian a row"
-    how = {"layout": layout, "schedule": SCHEDULES[0], "odd": odds[0], "digits": 20}
-    how["noise"] = 1.5 * spread * amplitude + 1e-6  # what the radii let one expect of the angles
-    offsets = {}
-    names = ["offset", "scale"] + ["base"] * (n_pair > 1)
-    for free in (False, True):  # steps of one token first
-        if free and (z.shape[1] < 3 or len(z) < 4):
-            break
-        best, best_sd = how | {"rms": np.inf}, None
-        unit = frequencies(d_model, np.e, odd=odds[0])[:2]
-        for base, step, sd in _bases(z, row, free, spread, unit, thorough):
-            omega = frequencies(d_model, base, odd=odds[0])[whole]  # (pairs,)
-            start = np.mean(z * np.exp(-1j * step * row[:, None] * omega), axis=0)
-            drift = 6 * sd * (np.arange(len(omega)) * omega).max()  # what the base lets a phase be off by, per token
-            if np.abs(start).min() < 0.7:  # turned back by omega, the rows of a pair should point one way
-                continue
-            for sign in (1, -1):
-                if not (sign in offsets and z.shape[1] == 1):  # one pair has the same offset for every base
-                    farthest = NEARER if thorough or len(omega) == 1 else FARTHEST
-                    offsets[sign] = _offset(sign * start, omega, spread / np.sqrt(len(z)), drift, farthest)
-                offset = offsets[sign]
-                fit = how | {"base": base, "step": step, "scale": sign * amplitude, "offset": offset}
-                if offset is None or _rms(values, row, fit) > min(6 * FITS, 1.2 * best.get("start", np.inf)):
-                    continue
-                fit, sd = _polished(values, row, fit, names + ["step"] * free)
-                if fit["rms"] < best["rms"]:
-                    best, best_sd = fit, sd
-            if best["rms"] < how["noise"]:
-                break
-        # An angle may be off by more than a radius where it was formed in float32: by some 6e-8 of the position.
-        if best["rms"] < min(FITS * (0.6 if free else 1), 10 * best["noise"] + 1e-7 * abs(best.get("offset", 0))):
-            return _round_bases(values, row, best, best_sd.get("base"), odds, ["offset", "scale"] + ["step"] * free), words
-    return [], words
+FIXES = {
+    "column": "i counts pairs: i = column // 2, exponent 2i/d in both columns of a pair",
+    "doubled": "use the exponent 2i/d with i = column // 2",
+    "unpaired": "give columns 2i and 2i + 1 the same exponent 2i/d",
+    "swapped": "swap the two columns of each pair; no known code has this order",
+    "multiplied": "divide: pos / base**(2i/d), so that frequencies fall from 1",
+    "precedence": "write `-log(base) / (d // 2)`",
+    "step": "if a timescale was to divide, it multiplies; if positions are interpolated on purpose, say so",
+    "offset": "count from 0; or, if a padding index asks for it, say so where the table is used",
+    "precision": "form positions and angles in float64, and cast sine and cosine last",
+    "log_space": "1 / base ** (2i / d), or float64; harmless at short lengths, but it is not the stabler way",
+    "unknown": "if it is meant to be a sinusoid, compare it with pe_lib.sinusoidal.sinusoidal",
+    "not_finite": "look for a division by 0 in the exponent (d/2 - 1 at small widths), or positions that overflow",
+    "batch_axis": "index by x.size(1), or hand it (tokens, batch, width)",
+    "cache": "make it part of the key, or keep the table in float64 and cast what is returned, or keep none",
+    "ignored": "use it, or take it away",
+    "shared_state": "return a copy",
+    "input_changed": "write x = x + pe, not x += pe",
+    "depends_on_length": "positions must not be divided by the length, nor counted from the end",
+    "length_limit": "make the rows that are asked for; or refuse a greater length with an error that names the limit",
+    "odd_width": "refuse an odd width with an error that names it, or say how it is made: sinusoidal(..., odd=...)",
+    "small_width": "divide by max(d/2 - 1, 1)",
+}
 
 
-def _lagged(z, row, lag):
-    """Mean of z at row r + lag times the conjugate of z at row r: its angle is the turning.  -> (pairs,)"""
-    dense = np.zeros((row[-1] - row[0] + 1, z.shape[1]), complex)
-    dense[row - row[0]] = z
-    return (dense[lag:] * dense[:-lag].conj()).sum(axis=0) / max(np.isin(row + lag, row).sum(), 1)
+def diagnose(encode, d_model: int | None = None, *, base: float = 10_000.0, tolerance: float = 1e-3) -> list[Finding]:
+    """What is wrong with an encoding: a function, a module, a class whose first argument is the width, or a table.
 
-
-def _bases(z, row, free, spread, unit, thorough):
-    """Bases that the turning from row to row allows, with the step: as measured, 10000, and others nearby.
-
-    Measured coarse to fine: over one row, over two, over four ..., each begun where the last one ended.  The
-    frequencies are step * exp(-slope * i); ``unit`` has the first two of base e in the schedule of the paper.
+    -> findings, none where nothing was found; `FIXES` has the names of all.  ``encode`` is called in the ways that
+    `probe` knows; give ``d_model`` where the width cannot be guessed.  ``base`` is the one intended: a table of
+    exactly base**2 is taken for a doubled exponent.  ``tolerance`` is the error of an entry (of amplitude 1) above
+    which a position counts as wrong; where entries are rounded more coarsely, four times their error counts.
+    Raises ValueError or TypeError for a table that `identify` would refuse, and ValueError if no way of calling
+    ``encode`` gives a table.
     """
-    i, first = np.arange(z.shape[1]), _lagged(z, row, 1)
-    step = np.angle(first[0]) if free else np.copysign(1.0, np.angle(first[0]))
-    if len(unit) == 1:
-        return [(10_000.0, step, 0.0)]
-    unit = -np.log(unit[1])
-    if len(i) == 1:  # half a pair besides (three columns): no turning to measure
-        return [(base, step, 0.0) for base in np.exp(np.arange(0.5, 40, 0.1))]
-    grid = np.geomspace(0.01 / len(i), max(100 / len(i), 10), 1500)
-    slope = grid[np.abs(first - np.exp(1j * step * np.exp(-grid[:, None] * i))).sum(axis=1).argmin()]
-    lag, sd = 1, np.inf
-    while lag <= row[-1] - row[0]:
-        turned = _lagged(z, row, lag)
-        for _ in range(5):
-            omega = np.exp(-slope * i)
-            miss = np.imag(turned * np.exp(-1j * lag * step * omega))  # (pairs,) radian
-            by = np.stack([-lag * step * i * omega, lag * omega], axis=1)[:, : 1 + free]
-            move = np.linalg.lstsq(by, miss, rcond=None)[0]
-            slope = np.clip(slope + move[0], grid[0], grid[-1])
-            step += move[1] if free else 0
-        noise = max(np.sqrt(np.mean(miss**2)), spread / np.sqrt(len(z)), 1e-15 * lag)
-        sd = min(sd, noise / np.linalg.norm(by[:, 0]))
-        lag *= 2
-    slopes = [slope]
-    if abs(unit * np.log(1e4) - slope) < 6 * sd:
-        slopes.append(unit * np.log(1e4))
-    if thorough:  # far from position 0 a base a little off turns rows too far; and slow pairs may hide in the noise
-        slopes += [*(slope + sd * np.array(sorted(np.linspace(-4, 4, 80), key=abs))), *(unit * np.arange(2, 16, 0.5))]
-    return [(np.exp(one / unit), step, sd) for one in slopes if 1e-6 < one / unit < 690]
+    base, tolerance = check.real("base", base, above=1), check.real("tolerance", tolerance, above=0)
+    if not callable(encode) or hasattr(encode, "detach"):
+        return _of_values(as_table(encode), base, tolerance)
+    found = probe(encode, d_model)
+    # Of a class one instance is asked about all but widths: its state is then that of a user's module.
+    one = probe(encode(found.d_model), found.d_model) if inspect.isclass(encode) else found
+    rows, findings = _longest(one)
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        where = f"the first in row {row}, column {column}"
+        return [*findings, Finding("not_finite", "entries are NaN or infinite", where)]
+    far = one.rows(2048, start=FAR - 2048) if "positions" in one.takes else None
+    findings += _of_values(rows, base, tolerance, far)
+    return findings + _of_options(one) + _of_dtype(one) + _of_widths(found) + _of_state(one)  # the last may ruin it
 
 
-def _round_bases(values, row, fit, sd, odds, names):
-    """What a fit may be called: with each schedule and policy, the base as measured, a round one, and 10000."""
-    if sd is None:  # one pair: any base
-        return [fit | {"odd": odd} for odd in odds]
-    d_model, fits = values.shape[1], []
-    slope = np.log(fit["base"]) * -np.log(frequencies(d_model, np.e, odd=fit["odd"])[1])
-    for odd in odds:
-        for schedule in SCHEDULES:
-            unit = -np.log(frequencies(d_model, np.e, schedule=schedule, odd=odd)[1])
-            log = slope / unit
-            if not 0 < log < 690:
-                continue
-            give = np.clip(6 * sd * log / np.log(fit["base"]), 1e-9, 2)  # below, rounding decides
-            known = [(1e4, 0)] if abs(log - np.log(1e4)) < give else []
-            for base, digits in (*known, rounded(*np.exp(log + np.array([-give, 0, give]))), (np.exp(log), 20)):
-                if base > 1:
-                    named = fit | {"schedule": schedule, "odd": odd, "base": float(base), "digits": digits}
-                    fits.append(_polished(values, row, named, names)[0])
-    return [one for one in fits if one["rms"] < FITS]
+# What the values say
 
 
-def rounded(low: float, middle: float, high: float) -> tuple[float, int]:
-    """The number from low to high with the fewest digits.  -> number, digits (middle and 20 if more than 12)"""
-    for digits in range(1, 13):
-        unit = 10.0 ** (np.floor(np.log10(middle)) - digits + 1)
-        for count in (np.round(middle / unit), np.ceil(low / unit)):
-            number = float(f"{count * unit:.12g}")
-            if low <= number <= high and number > 0:
-                return number, digits
-    return float(middle), 20
+def _of_values(table, base, tolerance, far=None):
+    first = next((one for n in (256, 64, 24) if (one := identify(table[:n])).layout), None)  # as far as it is precise
+    if first is None:
+        unknown = "no sinusoid, right or misread: learned, random or shuffled?"
+        return _misread(table, base) or [Finding("unknown", unknown, identify(table).text)]
+    if isinstance(first.convention, GridConvention):
+        return []
+    findings, second = [], first.text.splitlines()[1].strip()
+    if first.base and table.shape[1] > 5:
+        slope = -np.log(_omega(first, table.shape[1])[1])
+        if np.isclose(first.base, base**2, rtol=1e-3) and first.schedule == "paper":
+            says = "i runs over the even columns and is multiplied by two once more: the exponent is 4i/d"
+            findings += [Finding("doubled", says, f"the base of these values is {first.base:.6g} = {base:g}**2")]
+        if round(slope) in (1, 2) and np.isclose(slope, round(slope), rtol=1e-4):
+            says = "`-log(base) / d // 2` is -1: it divides first, and then rounds down to a whole number"
+            findings += [Finding("precedence", says, f"neighbouring frequencies have the ratio exp(-{slope:.4f})")]
+    if first.offset in (1.0, -1.0) and first.step == 1:
+        findings += [Finding("offset", f"positions are off by one: row 0 holds position {first.offset:g}", second)]
+    if first.step not in (1.0, -1.0):
+        findings += [Finding("step", f"positions are multiplied by {first.step:.6g}", second)]
+    return findings + _of_precision(table, first, base, tolerance, far) + _of_logarithm(table, first)
 
 
-def _offset(start, omega, noise, drift, farthest):
-    """The position p with start = exp(i p omega), or None.  start (pairs,) complex, with that much noise
+def _misread(table, base):
+    """Wrong readings of the formula, each tried with the base intended and with the one that fits best."""
+    n, d_model = min(len(table), 64), table.shape[1]
+    if d_model % 2 or d_model < 4:
+        return []
+    values = table[:n] / np.sqrt(2 * np.mean(table[:n] ** 2))
+    column, pos = np.arange(d_model), np.arange(n)[:, None]
+    sine, i, fits = column % 2 == 0, column // 2, []
+    readings = {"column": (2 * column, sine), "unpaired": (column, sine)}
+    readings |= {"multiplied": (-2 * i, sine), "swapped": (2 * i, ~sine)}
+    for name, (exponent, is_sine) in readings.items():
+        for offset in (0, 1):
+            for one in (base, *np.exp(np.linspace(2, 16, 141))):
+                angle = (pos + offset) * one ** (-exponent / d_model)
+                error = np.sqrt(np.mean((values - np.where(is_sine, np.sin(angle), np.cos(angle))) ** 2))
+                fits.append((error, one != base, name, offset, one))
+    error, other, name, offset, one = min(fits)
+    if error > 0.1:
+        return []
+    if other and name in ("column", "unpaired"):  # column with one base is unpaired with its square
+        name, one = "unpaired", one if name == "unpaired" else one**2
+    says = {
+        "column": "i is read as the column: column j has the exponent 2j/d, and no pair shares a frequency",
+        "unpaired": "sine and cosine are unpaired: column j has the exponent j/d",
+        "multiplied": "positions are multiplied by base**(2i/d) instead of divided",
+        "swapped": "cosine stands in the even columns and sine in the odd ones",
+    }[name]
+    if other and name == "unpaired":
+        says += f"; or, with base about {one**0.5:.3g}, 2j/d: i is read as the column"
+    about = f"base {'about ' if other else ''}{one:.5g}, from position {offset} on"
+    return [Finding(name, says, f"with {about}, that gives these values to {error:.1e} (root mean square)")]
 
-    From the slowest wave to the fastest: each allows positions one wavelength apart; those near enough to one that
-    the slower waves left are kept.  Of those that do equally well, whole numbers come first, and small ones.
-    """
-    few = slice(None, None, 1 + len(omega) // 50)  # neighbours are much alike
-    start, omega = start[few], omega[few]
-    phase, give = np.angle(start), max(0.2, 8 * noise)  # radian
-    p, within = np.zeros(1), float(farthest)
-    for j in np.argsort(omega):
-        if give / omega[j] > within:  # too slow to tell
+
+def _of_precision(table, first, base, tolerance, far):
+    """The first position wrong by more than the tolerance, and which rounding explains it."""
+    named = [first, replace(first, base=base)] if first.base and abs(first.base / base - 1) < 0.1 else [first]
+    blocks = [(np.arange(len(table)), table)] + ([] if far is None else [(FAR - len(far) + np.arange(len(far)), far)])
+
+    def miss(one, row, rows, how=None):  # (t,) largest error of each row, 0 for a row of zeros
+        return np.abs(rows - _made(one, row, rows.shape[1], how)).max(axis=1) / abs(first.scale) * rows.any(axis=1)
+
+    limit = max(tolerance, 4 * np.median(miss(first, np.arange(len(table))[:24], table[:24])))
+    for row, rows in blocks:
+        error = min((miss(one, row, rows) for one in named), key=np.median)
+        wrong = np.flatnonzero(error > limit)
+        if len(wrong) == 0:
             continue
-        first = np.ceil((omega[j] * (p - within) - phase[j] - give) / (2 * np.pi)).astype(int)
-        count = np.maximum(np.floor((omega[j] * (p + within) - phase[j] + give) / (2 * np.pi)).astype(int) - first + 1, 0)
-        ends = np.cumsum(count)
-        laps = np.unique(np.repeat(first - ends + count, count) + np.arange(ends[-1]))
-        if len(laps) == 0:
-            return None
-        p, within = (phase[j] + 2 * np.pi * laps) / omega[j], give / omega[j]
-    parts = np.array_split(p, 1 + len(p) * len(omega) // 1_000_000)
-    miss = np.concatenate([(np.abs(start - np.exp(1j * part[:, None] * omega)) ** 2).mean(axis=1) for part in parts])
-    noise = max(noise, np.sqrt(miss.min()))
-    near = p[miss <= miss.min() + 16 * noise**2 + (drift * p) ** 2 + 1e-16]
-    whole = near[np.abs(near - np.round(near)) <= 4 * noise + 1e-9 * (1 + np.abs(near))]
-    near = whole if len(whole) else near
-    return float(near[np.lexsort((near < -0.5, np.round(np.abs(near))))[0]])
+        some = wrong[:: 1 + len(wrong) // 500]
+        near = {
+            name: min(np.median(miss(one, row[some], rows[some], how)) for one in named)
+            for name, how in ROUNDINGS.items()
+        }
+        name, place = min(near, key=near.get), row + int(first.offset)
+        evidence = f"the largest error is {error.max():.2g}, at position {place[error.argmax()]}"
+        if near[name] < 0.5 * np.median(error[some]):
+            evidence += f"; that rounding, done here, comes within {near[name]:.1g}"
+        elif error.max() < 3e-7 * place[error.argmax()]:  # one rounding is 6e-8 of the position; some round twice
+            name = "angles in float32"
+        else:
+            name = "the values leave the convention of the first rows"
+        says = f"{name}: from position {place[wrong[0]]} on entries are wrong by more than {limit:.2g}"
+        return [Finding("precision", says, evidence)]
+    return []
 
 
-def _polished(values, row, fit, names):
-    """The fit with the numbers called ``names`` moved to the best values; whole where they may be.  -> fit, their sd"""
-    best = _rms(values, row, fit)
-    for _ in range(12):
-        by = np.stack([_derivative(values, row, fit, name) for name in names], axis=1)  # (t * d, names)
-        move = np.linalg.lstsq(by, (values - _rows_of(fit, row, values.shape[1])).ravel(), rcond=None)[0]
-        move = np.clip(move, *([-2, 2] if "base" in names else [-np.inf, np.inf]))
-        moved = fit | {name: _moved(fit, name, by_this) for name, by_this in zip(names, move, strict=True)}
-        new = _rms(values, row, moved) if 1 < moved["base"] < 1e300 and moved["step"] else np.inf
-        if not new < best * (1 - 1e-6):
-            break
-        fit, best = moved, new
-    variance = np.diag(np.linalg.pinv(by.T @ by))
-    sd = dict(zip(names, best * np.sqrt(np.maximum(variance, 0)), strict=True))
-    for name in {"offset", "step"} & set(names):
-        whole = float(round(fit[name]))
-        if abs(fit[name] - whole) <= 6 * sd[name] + 1e-7 * (1 + abs(whole)) and (whole or name == "offset"):
-            fit = fit | {name: whole}
-    return fit | {"rms": _rms(values, row, fit)}, sd
+def _omega(first, d_model):
+    return frequencies(d_model, first.base or 1e4, schedule=first.schedule or "paper", odd=first.odd)
 
 
-def _rms(values, row, fit):
-    return np.sqrt(np.mean((values - _rows_of(fit, row, values.shape[1])) ** 2))
+def _made(first, row, d_model, how=None):
+    """The rows of an identified convention, with the angles formed as ``how`` says.  -> (t, d)"""
+    pos = (first.offset + first.step * row)[:, None]
+    angle = (how or np.multiply)(pos, _omega(first, d_model))
+    waves = np.concatenate([np.sin(angle), np.cos(angle), 0 * pos], axis=1)
+    return first.scale * waves[:, column_order(d_model, layout=first.layout, odd=first.odd)]
 
 
-def _rows_of(fit, row, d_model):
-    """The rows that a fit says.  -> (t, d)"""
-    how = {name: fit[name] for name in ("schedule", "layout", "odd", "scale")}
-    return sinusoidal(fit["offset"] + fit["step"] * row, d_model, fit["base"], **how)
+def _bfloat16(x):
+    """Rounded to 8 significant bits."""
+    fraction, exponent = np.frexp(x)
+    return np.ldexp(np.round(fraction * 256) / 256, exponent)
 
 
-def _moved(fit, name, by):
-    return fit[name] * np.exp(by) if name == "base" else fit[name] + by
+def _float16(x):
+    with np.errstate(over="ignore"):
+        return np.asarray(x).astype(np.float16).astype(np.float64)
 
 
-def _derivative(values, row, fit, name):
-    """How the rows of a fit change with one of its numbers; for the base, with its logarithm.  -> (t * d,)"""
-    up, down = (_rows_of(fit | {name: _moved(fit, name, by)}, row, values.shape[1]) for by in (1e-5, -1e-5))
-    return ((up - down) / 2e-5).ravel()
+def _float32(x):
+    return np.asarray(x).astype(np.float32).astype(np.float64)
 
 
-def _named(table, row, size, fits):
-    """The fit to be named, with its text: of those that do equally well the one with the roundest numbers."""
-    some = row[:MOST_ROWS]
-    n_value, best = len(some) * table.shape[1], min(fit["rms"] for fit in fits)
-    more = 16 / n_value * n_value / max(n_value - 4, 1)  # four standard deviations of a sum of squares, as a share
-    equal = [fit for fit in fits if fit["rms"] ** 2 <= best**2 * (1 + more) + (1e-9 * (1 + 1e-4 * abs(fit["offset"]))) ** 2]
-    equal.sort(key=lambda fit: (
-        fit["digits"], fit["schedule"] != "paper", fit["step"] != 1, fit["offset"] != round(fit["offset"]),
-        LAYOUTS.index(fit["layout"]), fit["odd"] != "extra_sine", abs(fit["offset"]), fit["rms"],
-    ))  # fmt: skip
-    fit = equal[0]
-    one_pair = len(frequencies(table.shape[1], odd=fit["odd"])) == 1
-    give = 6 * fit["rms"] * size / np.sqrt(n_value) + 1e-9 * size
-    scale = np.sign(fit["scale"]) * size * abs(fit["scale"])
-    round_scale, digits = rounded(abs(scale) - give, abs(scale), abs(scale) + give)
-    scale = float(np.copysign(round_scale if digits <= 3 else abs(scale), scale))
-    odd = fit["odd"] if table.shape[1] % 2 else "error"
-    found = {name: fit[name] for name in ("layout", "offset", "step")} | {"odd": odd, "scale": scale}
-    found |= {"schedule": None, "base": None} if one_pair else {"schedule": fit["schedule"], "base": fit["base"]}
-    away = np.abs(table[row] - _rows_of(fit | {"scale": scale}, row, table.shape[1])).max(axis=1)  # (t,)
-    return Identification(**found, error=float(away.max()), text=_text(table, row, found, away, equal))
+# Ways to lose an angle: (positions, frequencies) -> angles
+ROUNDINGS = {
+    "positions and angles in bfloat16": lambda p, w: _bfloat16(_bfloat16(p) * _bfloat16(w)),
+    "positions in bfloat16": lambda p, w: _bfloat16(p) * w,
+    "frequencies in bfloat16": lambda p, w: p * _bfloat16(w),
+    "positions and angles in float16": lambda p, w: _float16(_float16(p) * _float16(w)),
+    "positions in float16": lambda p, w: _float16(p) * w,
+    "frequencies in float16": lambda p, w: p * _float16(w),
+    "angles in float32": lambda p, w: _float32(_float32(p) * _float32(w)),
+}
 
 
-def _text(table, row, found, away, equal):
-    names = {None: "any schedule", "paper": "the schedule of the paper", "tensor2tensor": "the schedule of tensor2tensor"}
-    base = "any base" if found["base"] is None else f"base {found['base']:.12g}"
-    lines = [
-        f"sinusoidal, {table.shape[0]} rows of {table.shape[1]} columns: layout {found['layout']}, "
-        f"{names[found['schedule']]}, {base}; row 0 is position {found['offset']:.10g}"
-    ]
-    if found["step"] != 1:
-        lines.append(f"from one row to the next the position changes by {found['step']:.10g}, not by 1")
-    if found["scale"] != 1:
-        whose = " = d_model**-0.5" if np.isclose(found["scale"], table.shape[1] ** -0.5, rtol=1e-3) else ""
-        lines.append(f"all entries are multiplied by {found['scale']:.6g}{whose}")
-    if table.shape[1] % 2:
-        lines.append(f"the odd width is made by {found['odd']}")
-    if len(row) < len(table):
-        lines.append(f"{len(table) - len(row)} rows of zeros are left out, the first is row "
-                     f"{np.setdiff1d(np.arange(len(table)), row)[0]}")  # fmt: skip
-    lines.append(f"largest difference from that convention: {away.max():.1e}")
-    if found["base"] is None:
-        lines.append("one pair alone turns by 1 radian a token whatever the base and the schedule are")
-    others = {(fit["schedule"], f"{fit['base']:.6g}", fit["odd"]) for fit in equal}
-    others -= {(fit["schedule"], *rest) for fit in equal for rest in ((f"{found['base'] or 0:.6g}", fit["odd"]),) if fit["schedule"] == found["schedule"]}
-    if others and found["base"] is not None:
-        lines.append("these values do not tell it from " + " or ".join(
-            sorted(f"{schedule} with base {base}" for schedule, base, _ in others)))  # fmt: skip
-    return "\n".join(lines)
+def _of_logarithm(table, first):
+    """Frequencies as exp(-2i log(base) / d) in float32: are they off by what that rounding gives?"""
+    d_model, n_pair, pos = table.shape[1], table.shape[1] // 2, first.offset + np.arange(len(table))
+    if first.step != 1 or not first.base or first.schedule != "paper" or d_model % 2 or len(table) < 1000:
+        return []
+    waves, omega = np.empty_like(table), _omega(first, d_model)
+    waves[:, column_order(d_model, layout=first.layout)] = table
+    z = (waves[:, n_pair:] + 1j * waves[:, :n_pair]) / first.scale
+    miss = np.angle(z * np.exp(-1j * pos[:, None] * omega))  # (t, n_pair) radian
+    off = (miss * pos[:, None]).sum(axis=0) / (pos**2).sum() / omega  # relative error of each frequency
+    exponent = np.arange(0, d_model, 2, dtype=np.float32) * np.float32(-np.log(first.base) / d_model)
+    by_logarithm = np.exp(exponent).astype(np.float64) / omega - 1
+    fast = (omega * pos[-1] > 3) & (omega < 0.999)
+    # By the power itself a frequency would be within 1e-7, and not off by the same amounts.
+    if fast.sum() < 8 or np.abs(off[fast]).max() < 1.5e-7:
+        return []
+    alike = np.corrcoef(off[fast], by_logarithm[fast])[0, 1]
+    if alike < 0.6:
+        return []
+    says = "frequencies are formed as exp(-2i log(base) / d) in float32, which rounds the exponent"
+    evidence = f"off by up to {np.abs(off[fast]).max():.1e}, and by what that rounding gives (correlation {alike:.2f})"
+    return [Finding("log_space", says, evidence)]
 
 
-def _unknown(table, why):
-    return Identification(None, text=f"{table.shape[0]} rows of {table.shape[1]} columns: {why}")
+# What calling it says
+
+
+def _longest(found):
+    """As many rows as let slow errors show, or as there are; and a finding if there is a limit."""
+    high = 24_000 if found.d_model <= 128 else 9_000
+    try:
+        return found.rows(high), []
+    except Exception as error:
+        failed = error
+    low = TOKENS
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            found.rows(middle)
+            low = middle
+        except Exception as error:
+            high, failed = middle, error
+    evidence = f"at {high} tokens: {type(failed).__name__}: {str(failed)[:200]}"
+    return found.rows(low), [Finding("length_limit", f"it fails beyond {low} tokens", evidence)]
+
+
+def _of_state(found):
+    findings = []
+    if found.encodes_batch:
+        says = "fed (batch, tokens, width) it encodes the batch: all tokens of a sequence get the same row"
+        evidence = f"zeros of {BATCH} sequences of {TOKENS} tokens: rows differ along the batch, not along the tokens"
+        findings.append(Finding("batch_axis", says, evidence))
+    if "x" in found.takes:
+        x = found.x(31)
+        found.call(31, x=x)
+        if np.any(numbers(x)):
+            evidence = "zeros were not zero after the call"
+            findings.append(Finding("input_changed", "it changes its input in place", evidence))
+    short, long = found.rows(12), found.rows(31)
+    if not np.allclose(short, long[:12], atol=1e-6):
+        evidence = f"12 rows differ from the first 12 of 31 by up to {np.abs(short - long[:12]).max():.2g}"
+        findings.append(Finding("depends_on_length", "a row is another one in a longer sequence", evidence))
+    answer = found.call(31)
+    answer = answer[0] if isinstance(answer, (tuple, list)) else answer
+    if hasattr(answer, "detach"):
+        answer.detach().fill_(7)
+    elif answer.flags.writeable:
+        answer[...] = 7
+    if not np.array_equal(long, found.rows(31)):
+        says = "what it returns is its own store: the caller who writes to it changes later answers"
+        findings.append(Finding("shared_state", says, "an answer was overwritten, and the next call gave other rows"))
+    return findings
+
+
+def _of_options(found):
+    findings = []
+    for kind, value in (("base", 777.0), ("offset", 5)):
+        if kind not in found.options:
+            continue
+        name = found.options[kind]
+        try:
+            plain, other, fresh = found.rows(37), found.rows(37, **{name: value}), found.rows(41, **{name: value})
+        except Exception:  # it has a meaning of its own
+            continue
+        if not np.allclose(plain, other, atol=1e-6):
+            continue
+        evidence = f"37 tokens without and then with {name}={value:g} give the same rows"
+        if np.allclose(fresh[:37], plain, atol=1e-6):
+            findings.append(Finding("ignored", f"{name} changes nothing", evidence))
+        else:
+            evidence += f"; 41 tokens, not asked for before, with {name}={value:g} give others"
+            findings.append(Finding("cache", f"a cache does not know {name}", evidence))
+    return findings
+
+
+def _of_dtype(found):
+    """Does a call in low precision spoil a later one in high precision?"""
+    if "x" not in found.takes and "dtype" not in found.options:
+        return []
+    low, high = (np.float16, np.float64) if found.library is np else (found.library.bfloat16, found.library.float32)
+
+    def rows(n, dtype):
+        if "x" in found.takes:
+            return found.table(found.call(n, x=found.x(n, dtype=dtype)), n)
+        return found.rows(n, **{found.options["dtype"]: dtype})
+
+    try:
+        rows(43, low)
+        spoilt, clean = rows(43, high), rows(47, high)[:43]
+    except Exception:  # one of the two is refused
+        return []
+    if np.abs(spoilt - clean).max() < 1e-4:
+        return []
+    evidence = f"after a call in {low} one in {high} is off by up to {np.abs(spoilt - clean).max():.2g}"
+    return [Finding("cache", "a cache does not know the dtype", evidence)]
+
+
+def _of_widths(found):
+    findings = {}
+    odd = found.d_model + 1 - found.d_model % 2
+    for width in (2, 3, 4, 6, odd) if "width" in found.takes else ():
+        name = "odd_width" if width % 2 else "small_width"
+        try:
+            rows = found.rows(17, width)
+        except (ValueError, TypeError, AssertionError):
+            continue  # refused
+        except Exception as error:
+            crash = Finding(name, f"width {width} crashes", f"{type(error).__name__}: {str(error)[:200]}")
+            findings.setdefault(name, crash)
+            continue
+        if not np.isfinite(rows).all():
+            nan = Finding("small_width", f"width {width} gives NaN or infinite entries", f"row 1 is {rows[1]}")
+            findings.setdefault("small_width", nan)
+        elif rows.shape[1] != width:
+            other = Finding(name, f"width {width} gives {rows.shape[1]} columns", f"the shape is {rows.shape}")
+            findings.setdefault(name, other)
+    return list(findings.values())
+
+
+# The command
+
+
+FILES = (".npy", ".npz", ".csv", ".pt", ".pth", ".safetensors")
+
+
+def tensors(path: Path) -> dict:
+    """The tensors of a file that may be tables, by their names; nothing in the file is executed.
+
+    Raises OSError or ValueError, saying why, if the file cannot be read or holds none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        if path.suffix == ".csv":
+            held = {"table": np.loadtxt(path, delimiter=",", ndmin=2)}
+        elif path.suffix == ".npy":
+            held = {"table": np.load(path, allow_pickle=False)}
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                held = dict(file)
+        elif path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            held = load_file(path)
+        else:
+            import torch
+
+            held = _flat(torch.load(path, map_location="cpu", weights_only=True))
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as {path.suffix}: {str(error).splitlines()[0]}") from None
+    tables = {name: one for name, one in held.items() if sum(n > 1 for n in getattr(one, "shape", ())) == 2}
+    if not tables:
+        raise ValueError(f"{path} holds no table of rows and columns")
+    return tables
+
+
+def _flat(held, name=""):
+    if not hasattr(held, "items"):
+        return {name or "table": held}
+    return {n: one for key, value in held.items() for n, one in _flat(value, f"{name}.{key}".strip(".")).items()}
+
+
+def _given(source: str):
+    """What the argument of the command names: a table or a callable.  Raises OSError or ValueError if it is none."""
+    path, _, name = source.rpartition(":")
+    if Path(source).suffix in FILES or Path(path).suffix in FILES:
+        path, name = (source, "") if Path(source).suffix in FILES else (path, name)
+        tables = tensors(Path(path))
+        if not name and len(tables) > 1:
+            listed = ", ".join(f"{key} {tuple(one.shape)}" for key, one in tables.items())
+            raise ValueError(f"{path} holds several tables; name one after a colon: {listed}")
+        if name and name not in tables:
+            raise ValueError(f"{path} holds no table called {name}; there are: {', '.join(tables)}")
+        return tables[name] if name else next(iter(tables.values()))
+    if not path or not name:
+        raise ValueError(f"source must be a file ({', '.join(FILES)}) or package.module:callable, got {source}")
+    try:
+        found = importlib.import_module(path)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{source}: {error}") from None
+    return found
+
+
+def main(arguments=None) -> int:
+    """The command.  -> 0 identified and nothing found, 1 unknown or findings, 2 unusable"""
+    parser = argparse.ArgumentParser(
+        prog="python -m pe_lib.identify",
+        description="Which convention made a position table, and what is wrong with it.",
+        epilog="status: 0 identified and nothing wrong, 1 unknown or findings, 2 unusable input",
+    )
+    parser.add_argument("source", help=f"FILE[:TENSOR] ({' '.join(FILES)}), or PACKAGE.MODULE:CALLABLE")
+    parser.add_argument("--d-model", type=int, help="width, where a callable needs one")
+    parser.add_argument("--base", type=float, default=10_000.0, help="the base intended (default 10000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args(arguments)
+    try:
+        encode = _given(asked.source)
+        findings = diagnose(encode, asked.d_model, base=asked.base)
+        is_table = not callable(encode) or hasattr(encode, "detach")
+        found = identify(encode if is_table else probe(encode, asked.d_model).rows(MOST_ROWS // 4))
+    except (OSError, ValueError, TypeError) as error:
+        print(f"{asked.source}: {error}" if asked.source not in str(error) else error, file=sys.stderr)
+        return 2
+    if asked.json:
+        listed = [asdict(finding) | {"fix": finding.fix} for finding in findings]
+        print(json.dumps({"source": asked.source, "identified": asdict(found), "findings": listed}))
+    else:
+        print("\n".join([str(found), *(str(f) for f in findings if f.name != "unknown")]))
+    return int(found.layout is None or bool(findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -121,7 +121,13 @@ class Convention:
 
     def _arguments(self, d_model):
         scale = d_model**-0.5 if isinstance(self.scale, str) else self.scale
-        return {"schedule": self.schedule, "layout": self.layout, "odd": self.odd, "offset": self.offset, "scale": scale}
+        return {
+            "schedule": self.schedule,
+            "layout": self.layout,
+            "odd": self.odd,
+            "offset": self.offset,
+            "scale": scale,
+        }
 
     def table(self, n: int, d_model: int) -> np.ndarray:
         """The first n rows.  -> (n, d_model) float64.  Raises ValueError or TypeError as `sinusoidal` does."""
@@ -182,7 +188,9 @@ CONVENTIONS = {
     ),
     "annotated-transformer": Convention(source="harvardnlp/annotated-transformer debc9fd, PositionalEncoding"),
     "d2l": Convention(source="d2l 1.0.3, PositionalEncoding"),
-    "marian": Convention("halves", odd="extra_sine", source="transformers 5.23.0, MarianSinusoidalPositionalEmbedding"),
+    "marian": Convention(
+        "halves", odd="extra_sine", source="transformers 5.23.0, MarianSinusoidalPositionalEmbedding"
+    ),
     "xlm": Convention(odd="extra_sine", source="transformers 5.23.0, XLM create_sinusoidal_embeddings"),
     "m2m100": Convention(
         "halves", "tensor2tensor", odd="zero_column", offset=2.0,
@@ -222,7 +230,7 @@ CONVENTIONS = {
 
 
 def convert(table, source, target) -> np.ndarray:
-    """The table of one convention as that of another.  table (t, d_model), row r of ``source`` -> (t, d_model) float64
+    """The table of one convention as that of another.  table (t, d_model) of ``source`` -> (t, d_model) float64
 
     ``source`` and ``target`` are conventions or names in `CONVENTIONS`.  Columns are put in the other order, entries
     are scaled, and where the rows hold other positions each pair is turned by what is missing.  Where the positions
@@ -257,8 +265,8 @@ def convert(table, source, target) -> np.ndarray:
     if np.isnan(result).any():
         lost = np.setdiff1d(np.arange(2 * n_pair), order)[0]
         raise ValueError(
-            f"source has no {'sine' if lost < n_pair else 'cosine'} of pair {lost % n_pair}: that column was cut off, "
-            "and target needs it"
+            f"source has no {'sine' if lost < n_pair else 'cosine'} of pair {lost % n_pair}, which target needs: "
+            "that column was cut off"
         )
     return result * (target._arguments(d_model)["scale"] / source._arguments(d_model)["scale"])
 
