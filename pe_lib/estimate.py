@@ -33,7 +33,7 @@ def fits(values: np.ndarray, row: np.ndarray) -> tuple[list[dict], list[str]]:
         best = min(fit["rms"] for fit in found)
         more = 16 / max(values.size - 4, 1)  # four standard deviations of a sum of squares, as a share of it
         # Values that are not of float64 may come from angles of float32, each off by some 6e-8 of its position.
-        angles = [1e-13 if fit["noise"] < 1.01e-6 else 1e-7 for fit in found]
+        angles = [1e-13 if fit["noise"] < 1.01e-6 else 2e-8 for fit in found]
         rounding = [1e-9 + a * (row[-1] + abs(fit["offset"])) for a, fit in zip(angles, found, strict=True)]
         found = [f for f, r in zip(found, rounding, strict=True) if f["rms"] ** 2 <= best**2 * (1 + more) + r**2]
         found.sort(key=_preference)

@@ -62,9 +62,9 @@ def identify(table) -> Identification:
     """The convention that made a table, from its values.  table (t, d), t >= 3, d >= 2, rows in order
 
     The base is estimated from the turning of the columns, so any base is found, as are offset, scale, and the
-    step between rows where it is not 1 (at least three pairs are needed for that).  Rows that are all zero, as of a
-    padding token, are left out, and axes of length 1 are dropped.  A base, an offset or a scale is given as the
-    roundest number that the values allow.  Tables of a grid are found from position 0 on, at scale 1.
+    step between rows where it is not 1 (that takes three pairs, and a step of less than 3 tokens).  Rows that are all
+    zero, as of a padding token, are left out, and axes of length 1 are dropped.  A base, an offset or a scale is
+    given as the roundest number that the values allow.  Tables of a grid are found from position 0 on, at scale 1.
     Impossible in principle, and said so in the text: fewer than three rows; one column; the base and the schedule of
     a single pair; which schedule, where another with another base makes the same table (the rounder base is named).
     Raises ValueError or TypeError if the table is empty, not finite, not real or has other than 2 axes.
@@ -113,10 +113,9 @@ def _text(shape, table, row, found, away, equal):
     if found["base"] is None:
         lines.append("one pair turns by 1 radian a token whatever base and schedule are")
     else:
-        others = {f"{fit['schedule']} with base {fit['base']:.6g}" for fit in equal}
-        others -= {f"{found['schedule']} with base {found['base']:.6g}"}
-        near = sorted(others, key=lambda name: name.startswith(found["schedule"]))
-        lines += ["the same values, as nearly: " + ", ".join(near)] if near else []
+        others = {fit["schedule"]: f"{fit['schedule']} with base {fit['base']:.6g}" for fit in equal[::-1]}
+        others.pop(found["schedule"])
+        lines += [f"the same values, as nearly: {other}" for other in others.values()]
     if table.shape[1] == 2 and found["layout"] == "interleaved":
         lines.append("with two columns interleaved and halves are the same")
     names = [name for name, one in CONVENTIONS.items() if isinstance(one, Convention) and _is(one, found, table)]
@@ -391,7 +390,7 @@ def _of_logarithm(table, first):
     if alike < 0.6:
         return []
     says = "frequencies are formed as exp(-2i log(base) / d) in float32, which rounds the exponent"
-    evidence = f"off by up to {np.abs(off[fast]).max():.1e}, and by what that rounding gives (correlation {alike:.2f})"
+    evidence = f"off by up to {np.abs(off[fast]).max():.1e}, as that rounding would have it (correlation {alike:.2f})"
     return [Finding("log_space", says, evidence)]
 
 

@@ -123,16 +123,16 @@ def _evaluating(encode):
 
 
 def _widths(encode):
-    """Widths to try: those of the tensors and the numbers that a module holds, then usual ones."""
+    """Widths to try: those that a module holds by name, those of its tensors, and a usual one."""
     if inspect.isclass(encode) or not hasattr(encode, "__dict__"):
         return [64]
+    held = {name: one for name, one in vars(encode).items() if isinstance(one, int) and not isinstance(one, bool)}
+    named = [one for name, one in held.items() if one > 1 and any(w in name for w in ("dim", "d_model", "channel"))]
     tensors = [*encode.buffers(), *encode.parameters()] if hasattr(encode, "buffers") else []
     tensors += [one for one in vars(encode).values() if getattr(one, "ndim", 0)]
-    found = [width for tensor in tensors if tensor.ndim for width in (tensor.shape[-1], 2 * tensor.shape[-1])]
-    found += [
-        one for name, one in vars(encode).items() if isinstance(one, int) and not isinstance(one, bool) and one > 1
-    ]
-    return list(dict.fromkeys([*found, 64]))[:12]
+    tables = [one.shape[-1] for one in tensors if one.ndim > 1]
+    twice = [2 * one.shape[-1] for one in tensors if one.ndim == 1]  # of frequencies, one a pair
+    return list(dict.fromkeys([*named, *tables, *twice, 64]))
 
 
 def _options(encode):

@@ -225,7 +225,7 @@ CONVENTIONS = {
         ("sin h", "cos h", "sin w", "cos w"),
         source="timm 1.0.31, build_sincos2d_pos_embed with interleave_sin_cos=True",
     ),
-    "diffusers-2d": GridConvention(source="diffusers 0.42.1, get_2d_sincos_pos_embed"),
+    "diffusers-2d": GridConvention(source="diffusers 0.42.1, get_2d_sincos_pos_embed with grid_size = base_size"),
 }  # fmt: skip
 
 

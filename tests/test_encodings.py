@@ -23,6 +23,7 @@ CASES = {
     "nope": ({}, True, True),
     "sinusoidal": ({"base": 500.0}, False, True),
     "learned": ({"std": 0.5}, False, False),
+    "rope": ({"base": 50.0, "pairing": "half", "rotary_dim": 4}, True, True),
 }
 
 
