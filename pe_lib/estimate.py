@@ -19,13 +19,14 @@ FARTHEST = 1_000_000  # tokens: positions of row 0 beyond this are not looked fo
 NEARER = 20_000  # tokens: nor beyond this where one pair is all there is, or where the base is uncertain
 
 
-def fits(values: np.ndarray, row: np.ndarray) -> tuple[list[dict], list[str]]:
+def fits(values: np.ndarray, row: np.ndarray, *, wrong_angles: bool = False) -> tuple[list[dict], list[str]]:
     """The conventions that come near rows ``row`` (t,) of a table, values (t, d), the one to be named first.
 
-    -> fits that do equally well, and what was seen of each layout in words.
+    -> fits that do equally well, and what was seen of each layout in words.  Angles must be as good as the radii
+    let one expect, unless ``wrong_angles``: then an error up to `FITS` is accepted.
     """
     for thorough in (False, True):  # the second time only where the first left something to explain
-        tried = [_fit(values, row, layout, odds, thorough) for layout, odds in _structures(values)]
+        tried = [_fit(values, row, layout, odds, thorough, wrong_angles) for layout, odds in _structures(values)]
         found = [fit for some, _ in tried for fit in some]
         if any(thorough or fit["rms"] < fit["noise"] for fit in found):
             break
@@ -56,7 +57,7 @@ def _structures(values):
     return [*((layout, ("extra_sine", "truncate")) for layout in alike), (cut, ("extra_sine",)), (cut, ("truncate",))]
 
 
-def _fit(values, row, layout, odds, thorough):
+def _fit(values, row, layout, odds, thorough, wrong_angles):
     """The fits of one layout, and what was seen of it in words."""
     d_model, odd = values.shape[1], odds[0]
     n_pair = len(frequencies(d_model, odd=odd))
@@ -96,7 +97,8 @@ def _fit(values, row, layout, odds, thorough):
             if best["rms"] < noise:
                 break
         # An angle may be off by more than a radius where it was formed in float32: by some 6e-8 of the position.
-        if best["rms"] < min(FITS * (0.6 if free else 1), 10 * noise + 1e-7 * abs(best.get("offset", 0))):
+        expected = np.inf if wrong_angles else 10 * noise + 1e-7 * abs(best.get("offset", 0))
+        if best["rms"] < min(FITS * (0.6 if free else 1), expected):
             given = names[:2] + ["step"] * free
             return _round_bases(values, row, best, best_sd.get("base"), odds, given), f"{layout}: fits"
     turn = np.angle(_lagged(z, row, 1)[0])

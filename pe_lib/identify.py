@@ -69,7 +69,10 @@ def identify(table) -> Identification:
     a single pair; which schedule, where another with another base makes the same table (the rounder base is named).
     Raises ValueError or TypeError if the table is empty, not finite, not real or has other than 2 axes.
     """
-    table = as_table(table)
+    return _identified(as_table(table))
+
+
+def _identified(table, wrong_angles=False):
     shape = f"{table.shape[0]} rows of {table.shape[1]} columns"
     row = np.flatnonzero(table.any(axis=1))
     if table.shape[1] < 2 or len(row) < 3:
@@ -80,7 +83,7 @@ def identify(table) -> Identification:
         return Identification(None, text=f"{shape}: cannot be known: {why}")
     some = row[:MOST_ROWS]
     size = np.sqrt(np.mean(table[some] ** 2))
-    equal, seen = estimate.fits(table[some] / size, some)
+    equal, seen = estimate.fits(table[some] / size, some, wrong_angles=wrong_angles)
     if not equal:
         return _grid(table) or Identification(None, text="\n  ".join([f"{shape}: learned or unknown", *seen]))
     fit = equal[0]
@@ -245,9 +248,14 @@ def diagnose(encode, d_model: int | None = None, *, base: float = 10_000.0, tole
 
 def _of_values(table, base, tolerance, far=None):
     first = next((one for n in (256, 64, 24) if (one := identify(table[:n])).layout), None)  # as far as it is precise
-    if first is None:
+    if first is None or first.error > 1e-3 * abs(first.scale):
+        misread = _misread(table, base, first)
+        if misread:
+            return misread
+    first = first or _identified(table[:24], wrong_angles=True)
+    if first.layout is None:
         unknown = "no sinusoid, right or misread: learned, random or shuffled?"
-        return _misread(table, base) or [Finding("unknown", unknown, identify(table).text)]
+        return [Finding("unknown", unknown, identify(table).text)]
     if isinstance(first.convention, GridConvention):
         return []
     findings, second = [], first.text.splitlines()[1].strip()
@@ -266,8 +274,11 @@ def _of_values(table, base, tolerance, far=None):
     return findings + _of_precision(table, first, base, tolerance, far) + _of_logarithm(table, first)
 
 
-def _misread(table, base):
-    """Wrong readings of the formula, each tried with the base intended and with the one that fits best."""
+def _misread(table, base, first):
+    """Wrong readings of the formula, each tried with the base intended and with the one that fits best.
+
+    ``first`` is what was identified, if anything was: a misreading must come much nearer.
+    """
     n, d_model = min(len(table), 64), table.shape[1]
     if d_model % 2 or d_model < 4:
         return []
@@ -283,7 +294,8 @@ def _misread(table, base):
                 error = np.sqrt(np.mean((values - np.where(is_sine, np.sin(angle), np.cos(angle))) ** 2))
                 fits.append((error, one != base, name, offset, one))
     error, other, name, offset, one = min(fits)
-    if error > 0.1:
+    right = 0.3 if first is None or "," in first.layout else _rms(table[:n], first) / abs(first.scale)
+    if error > right / 3:
         return []
     if other and name in ("column", "unpaired"):  # column with one base is unpaired with its square
         name, one = "unpaired", one if name == "unpaired" else one**2
@@ -329,6 +341,10 @@ def _of_precision(table, first, base, tolerance, far):
         says = f"{name}: from position {place[wrong[0]]} on entries are wrong by more than {limit:.2g}"
         return [Finding("precision", says, evidence)]
     return []
+
+
+def _rms(rows, first):
+    return np.sqrt(np.mean((rows - _made(first, np.arange(len(rows)), rows.shape[1])) ** 2))
 
 
 def _omega(first, d_model):
