@@ -1,7 +1,11 @@
 """Position encoding in Transformers, small enough to read in an evening.
 
     sinusoidal    the formula, in every published convention, and its misreadings      NumPy
+    rotary        the same frequencies turning queries and keys; the two pairings      NumPy
     analysis      what a table or a kernel does: shift, distance, rank                 NumPy
+    estimate      the sinusoid that comes nearest to a table                           NumPy
+    probe         how somebody else's encoding is called                               NumPy
+    identify      which convention made a table, and what is wrong with code           NumPy
     plots         the figures; they draw on given Axes and compute nothing             matplotlib
     encodings     where position enters a model: one small class an encoding           torch
     transformer   the tiny Transformer, whole                                          torch

@@ -97,6 +97,8 @@ def probe(encode, d_model: int | None = None) -> Probe:
     libraries = [np, *filter(None, [sys.modules.get("torch")])][:: -1 if module else 1]
     for width in [d_model] if d_model else _widths(encode):
         for how in sorted(WAYS, key=lambda way: module and not way.startswith("f(x)")):
+            if "width" in how and not _takes_width(encode):
+                continue
             for library in libraries if "length" not in how else libraries[:1]:
                 takes = frozenset(WAYS[how][0] | ({"width"} if inspect.isclass(encode) else set()))
                 found = Probe(how, _evaluating(encode), library, width, takes, _options(encode))
@@ -133,6 +135,15 @@ def _widths(encode):
     tables = [one.shape[-1] for one in tensors if one.ndim > 1]
     twice = [2 * one.shape[-1] for one in tensors if one.ndim == 1]  # of frequencies, one a pair
     return list(dict.fromkeys([*named, *tables, *twice, 64]))
+
+
+def _takes_width(encode):
+    """Is the second argument a width?  One that may be left out is none, unless its name says so."""
+    try:
+        parameters = list(inspect.signature(encode).parameters.values())[1:2]
+    except (TypeError, ValueError):
+        return True
+    return any(one.default is one.empty or one.name in ("d", "d_model", "dim", "width") for one in parameters)
 
 
 def _options(encode):

@@ -296,7 +296,7 @@ def test_ways_of_calling():
         "f(length, width)": lambda n, d: sinusoidal(range(n), d),
         "f(positions, width)": of_positions,
         "f(length)": lambda n: sinusoidal(range(n), 20),
-        "f(positions)": lambda pos: sinusoidal(pos, 20),
+        "f(positions)": lambda pos, base=10_000.0: sinusoidal(pos, 20, base),  # the base is no width
         "f(x), batch first": lambda x: x + sinusoidal(np.arange(x.shape[1]), x.shape[2]),
         "f(x), sequence first": Table(32, sequence=0),
     }

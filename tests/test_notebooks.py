@@ -17,7 +17,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
 EXPERIMENTS = sorted(NOTEBOOKS.glob("experiments/*.ipynb"))
 # May print digits that differ from machine to machine.
-TRAINS = {"03_what_i_means", "05_with_and_without", "06_claims_on_trial", "10_controls"}
+TRAINS = {"03_what_i_means", "05_with_and_without", "06_claims_on_trial", "07_in_the_wild", "10_controls"}
 
 # notebook -> parameters unlike the stored ones, with which every check in it must hold as well
 OTHER = {
@@ -29,6 +29,7 @@ OTHER = {
     "05_with_and_without": {"length": 9, "vocab": 6, "n_head": 2, "steps": 500, "seeds": [5, 6]},
     "controls": {"task": "previous", "encoding": "learned:1", "length": 6, "steps": 60, "seed": 4},
     "06_claims_on_trial": {"d_model": 64, "base": 1000.0, "window": 128, "seed": 3},
+    "07_in_the_wild": {"d_model": 32, "base": 2000.0, "window": 30, "start": 77, "seed": 4},
     "10_controls": {"live": ["sinusoidal", "divided"], "live_seed": 2, "shown": 20},
     "train_once": {"task": "copy", "encoding": "column", "length": 5, "steps": 60, "d_model": 16, "seed": 9},
 }
