@@ -6,8 +6,8 @@ which is thus measured, not guessed.  Turned back by it, all rows point to the a
 pairs together, from the slowest wave to the fastest, leave one position for it.
 
 `identify.identify` says in words what is found here.  Values are of unit root mean square; a fit is a dictionary of
-the fields of `sinusoidal.Convention`, with rms (its error), noise (what the radii let one expect of the error) and
-digits (of the base; 20 as measured, 0 for 10000).
+the fields of `sinusoidal.Convention`, with rms (its error), noise (what the radii let one expect of the error),
+digits (of the base; 20 as measured, 0 for 10000), and the base as measured, give or take a share of it.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def fits(values: np.ndarray, row: np.ndarray, *, wrong_angles: bool = False) -> 
             break
     if found:
         best = min(fit["rms"] for fit in found)
-        more = 16 / max(values.size - 4, 1)  # four standard deviations of a sum of squares, as a share of it
+        more = 12 / max(values.size - 4, 1)  # 3.5 standard deviations of a sum of squares, as a share of it
         # Values that are not of float64 may come from angles of float32, each off by some 6e-8 of its position.
         angles = [1e-13 if fit["noise"] < 1.01e-6 else 2e-8 for fit in found]
         rounding = [1e-9 + a * (row[-1] + abs(fit["offset"])) for a, fit in zip(angles, found, strict=True)]
@@ -212,7 +212,7 @@ def _round_bases(values, row, fit, sd, odds, names):
             log = slope / -np.log(frequencies(d_model, np.e, schedule=schedule, odd=odd)[1])  # of the base
             if not 0 < log < 690:
                 continue
-            give = min(6 * sd * log / np.log(fit["base"]), 2)
+            give = min(4 * sd * log / np.log(fit["base"]), 2)
             # Rounding decides what is closer than 1e-9; frequencies made in float32 move a base by some 1e-6.
             gives = max(give, 1e-9), max(give, 3e-6)
             near = [rounded(*np.exp([log - much, log, log + much])) for much in gives]
@@ -220,6 +220,7 @@ def _round_bases(values, row, fit, sd, odds, names):
             for base, digits in (*near, (np.exp(log), 20)):
                 if base > 1:
                     named = fit | {"schedule": schedule, "odd": odd, "base": float(base), "digits": digits}
+                    named |= {"measured": float(np.exp(log)), "give": give / 2}
                     found.append(_polished(values, row, named, names)[0])
     return [one for one in found if one["rms"] < FITS]
 
