@@ -112,7 +112,8 @@ def _text(shape, table, row, found, away, equal):
     if len(row) < len(table):
         zero = np.setdiff1d(np.arange(len(table)), row)
         lines.append(f"left out: {len(zero)} rows of zeros, the first is row {zero[0]}")
-    lines.append(f"largest difference: {away.max():.1e}, in row {row[away.argmax()]}")
+    where = f"{away.max():.1e}, in row {row[away.argmax()]}"  # no digits of rounding: machines differ in them
+    lines.append("largest difference: " + (where if away.max() > 1e-12 else "less than 1e-12"))
     if found["base"] and equal[0]["give"] > 1e-4:
         lines.append(f"the base is measured as {equal[0]['measured']:.4g}, give or take {equal[0]['give']:.1%}")
     if found["base"] is None:
@@ -156,7 +157,7 @@ def _grid(table):
                 names = [name for name, one in CONVENTIONS.items() if one == made]
                 text = f"{n_cell} rows of {d_model} columns: sinusoidal, a grid of {grid[0]} x {width} cells, "
                 text += f"blocks {blocks}, schedule {line.schedule or 'any'}, base {made.base:.10g}\n"
-                text += f"  largest difference: {error:.1e}"
+                text += "  largest difference: " + (f"{error:.1e}" if error > 1e-12 else "less than 1e-12")
                 text += f"\n  as in: {', '.join(names)}" if names else ""
                 return Identification(blocks, line.schedule, line.base, 0.0, 1.0, "error", 1.0, error, text)
     return None
@@ -200,7 +201,7 @@ FIXES = {
     "unpaired": "give columns 2i and 2i + 1 the same exponent 2i/d",
     "swapped": "swap the two columns of each pair; no known code has this order",
     "multiplied": "divide: pos / base**(2i/d), so that frequencies fall from 1",
-    "precedence": "write `-log(base) / (d // 2)`",
+    "precedence": "write `-log(base) / d`, or `-log(base) / (d // 2)` where half of the width is meant",
     "step": "if a timescale was to divide, it multiplies; if positions are interpolated on purpose, say so",
     "offset": "count from 0; or, if a padding index asks for it, say so where the table is used",
     "precision": "form positions and angles in float64, and cast sine and cosine last",
@@ -293,7 +294,9 @@ def _misread(table, base, first):
         for offset in (0, 1):
             for one in (base, *np.exp(np.linspace(2, 16, 141))):
                 angle = (pos + offset) * one ** (-exponent / d_model)
-                error = np.sqrt(np.mean((values - np.where(is_sine, np.sin(angle), np.cos(angle))) ** 2))
+                made = np.where(is_sine, np.sin(angle), np.cos(angle))
+                scale = np.vdot(made, values) / np.vdot(made, made)
+                error = np.sqrt(np.mean((values - scale * made) ** 2)) / max(abs(scale), 0.1)
                 fits.append((error, one != base, name, offset, one))
     error, other, name, offset, one = min(fits)
     right = 0.3 if first is None or "," in first.layout else _rms(table[:n], first) / abs(first.scale)
@@ -310,7 +313,8 @@ def _misread(table, base, first):
     if other and name == "unpaired":
         says += f"; or, with base about {one**0.5:.3g}, 2j/d: i is read as the column"
     about = f"base {'about ' if other else ''}{one:.5g}, from position {offset} on"
-    return [Finding(name, says, f"with {about}, that gives these values to {error:.1e} (root mean square)")]
+    evidence = f"with {about}, that gives these values to {max(error, 1e-12):.0e} (root mean square)"
+    return [Finding(name, says, evidence)]
 
 
 def _of_precision(table, first, base, tolerance, far):

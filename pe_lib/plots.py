@@ -26,7 +26,7 @@ LOOK = {
 
 def table(ax: Axes, values, *, title: str = "") -> Axes:
     """Heat map of a position table.  values (t, d): a row a position, a column a column; white is zero."""
-    limit = np.abs(values).max()
+    limit = np.abs(values).max() or 1.0
     ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     ax.set(xlabel="column", ylabel="position (token)", title=title)
     return ax
