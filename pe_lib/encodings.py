@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pe_lib import check
+from pe_lib.rotary import PAIRINGS
 
 
 class PositionEncoding(nn.Module):
@@ -94,15 +95,15 @@ class Rotary(PositionEncoding):
     omega_i = base ** (-2i / rotary_dim) radian / token; ``rotary_dim`` entries of a head turn, all by default.
     pairing "interleaved": pair i in entries 2i and 2i + 1; "half": in i and i + rotary_dim/2; see `pe_lib.rotary`,
     which states the same in NumPy.  No parameters.  Su et al. 2021, arXiv 2104.09864.
-    Raises ValueError or TypeError if the sizes are not positive even integers with rotary_dim <= head_dim, base is
-    not finite and > 1, or pairing is unknown.
+    Raises ValueError or TypeError if rotary_dim (or, without it, head_dim) is not a positive even integer of at most
+    head_dim, base is not finite and > 1, or pairing is unknown.
     """
 
     def __init__(
         self, head_dim: int, base: float = 10_000.0, *, pairing: str = "interleaved", rotary_dim: int | None = None
     ):
         super().__init__()
-        self.pairing = check.choice("pairing", pairing, ("interleaved", "half"))
+        self.pairing = check.choice("pairing", pairing, PAIRINGS)
         if rotary_dim is None:
             rotary_dim = check.size("head_dim", head_dim, even=True, least=2)
         elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size("head_dim", head_dim):

@@ -6,8 +6,9 @@ which is thus measured, not guessed.  Turned back by it, all rows point to the a
 pairs together, from the slowest wave to the fastest, leave one position for it.
 
 `identify.identify` says in words what is found here.  Values are of unit root mean square; a fit is a dictionary of
-the fields of `sinusoidal.Convention`, with rms (its error), noise (what the radii let one expect of the error),
-digits (of the base; 20 as measured, 0 for 10000), and the base as measured, give or take a share of it.
+the fields of `sinusoidal.Convention`, with rms (its error; raw, before it was polished), noise (what the radii let
+one expect of the error), digits (of the base; 20 as measured, 0 for 10000), and the base as measured, give or take a
+share of it.
 """
 
 import numpy as np

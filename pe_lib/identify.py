@@ -1,12 +1,14 @@
 """Which convention made a position table, from its values alone, and what is wrong with code that makes one.
 
-    python -m pe_lib.identify FILE[:TENSOR]             .npy .npz .csv .pt .safetensors
+    python -m pe_lib.identify FILE[:TENSOR]             .npy .npz .csv .pt .pth .safetensors
     python -m pe_lib.identify PACKAGE.MODULE:CALLABLE   a function, a module or a class of your own
 
-`estimate` measures; here it is said in words.  A convention is named only if it gives the whole table back.
+`estimate` measures, on the first rows; here it is said in words.  A convention is named only if it makes the whole
+table again.  (Files are read without executing anything in them; a module that is named is imported.)
 """
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import json
@@ -20,13 +22,13 @@ from pe_lib import check, estimate
 from pe_lib.probe import BATCH, TOKENS, numbers, probe
 from pe_lib.sinusoidal import CONVENTIONS, Convention, GridConvention, column_order, frequencies
 
-FAR = 2**17  # tokens: where positions can be given, rows up to here are looked at
+FAR = 2**17  # tokens: where positions can be given, the last 2048 before this one are looked at
 MOST_ROWS = 1024  # rows from which the convention is found; all rows are then compared with it
 
 
 @dataclass(frozen=True)
 class Identification:
-    """What `identify` found.  ``layout`` is None where nothing fits, and the other fields then are None too.
+    """What `identify` found.  ``layout`` is None where nothing fits, and all fields but ``text`` then are None too.
 
     The fields are those of `sinusoidal.Convention`; of a grid, ``layout`` has the four blocks ("sin w, cos w, ...").
     ``schedule`` and ``base`` are None where one pair is all there is, since its frequency is 1 whatever they are.
@@ -63,8 +65,8 @@ def identify(table) -> Identification:
 
     The base is estimated from the turning of the columns, so any base is found, as are offset, scale, and the
     step between rows where it is not 1 (that takes three pairs, and a step of less than 3 tokens).  Rows that are all
-    zero, as of a padding token, are left out, and axes of length 1 are dropped.  A base, an offset or a scale is
-    given as the roundest number that the values allow.  Tables of a grid are found from position 0 on, at scale 1.
+    zero, as of a padding token, are left out.  A base, an offset or a scale is given as the roundest number that
+    the values allow.  Of a grid, tables of at least 3 x 3 cells are found, from position 0 on and at scale 1.
     Impossible in principle, and said so in the text: fewer than three rows; one column; the base and the schedule of
     a single pair; which schedule, where another with another base makes the same table (the rounder base is named).
     Raises ValueError or TypeError if the table is empty, not finite, not real or has other than 2 axes.
@@ -90,10 +92,13 @@ def _identified(table, wrong_angles=False):
     give = size * (6 * fit["rms"] / np.sqrt(len(some) * table.shape[1]) + 1e-9)
     scale = size * abs(fit["scale"])
     short, digits = estimate.rounded(scale - give, scale, scale + give)
-    found = {name: fit[name] for name in ("layout", "schedule", "base", "offset", "step")}
+    found = {name: fit[name] for name in ("layout", "schedule", "base", "offset", "step", "odd")}
     found["scale"] = float(np.copysign(short if digits <= 3 else scale, fit["scale"]))
-    found["odd"] = fit["odd"] if table.shape[1] % 2 else "error"
-    away = np.abs(table[row] - estimate.rows_of(fit | found | {"odd": fit["odd"]}, row, table.shape[1])).max(axis=1)
+    away = np.abs(table[row] - estimate.rows_of(found, row, table.shape[1])).max(axis=1)  # (t,)
+    limit = 0.1 * abs(found["scale"]) + 10 * away[:MOST_ROWS].max()
+    if not wrong_angles and away.max() > limit:
+        why = f"the first {MOST_ROWS} rows are a sinusoid, but not row {row[(away > limit).argmax()]}"
+        return Identification(None, text=f"{shape}: learned or unknown: {why}")
     if len(frequencies(table.shape[1], odd=fit["odd"])) == 1:
         found |= {"schedule": None, "base": None}
     return Identification(**found, error=float(away.max()), text=_text(shape, table, row, found, away, equal))
@@ -164,12 +169,14 @@ def _grid(table):
 
 
 def as_table(table) -> np.ndarray:
-    """The values of an array or a tensor of any precision, without its axes of length 1.  -> (t, d) float64
+    """The values of an array or a tensor of any precision.  -> (t, d) float64
 
-    Raises ValueError or TypeError if it is empty, not finite, not real or has other than 2 longer axes.
+    Of more than two axes those of length 1 are dropped.  Raises ValueError or TypeError if it is empty, not finite,
+    not real or has other than 2 longer axes.
     """
     if hasattr(table, "detach"):  # a torch tensor; bfloat16 is unknown to NumPy
-        table = table.detach().cpu().double().numpy()
+        table = table.detach().cpu()
+        table = (table.double() if table.is_floating_point() else table).numpy()
     table = check.reals("table", table)
     if table.ndim > 2:
         table = table.squeeze()
@@ -204,6 +211,7 @@ FIXES = {
     "precedence": "write `-log(base) / d`, or `-log(base) / (d // 2)` where half of the width is meant",
     "step": "if a timescale was to divide, it multiplies; if positions are interpolated on purpose, say so",
     "offset": "count from 0; or, if a padding index asks for it, say so where the table is used",
+    "departs": "look at the rows from there on: trained, padded or overwritten?",
     "precision": "form positions and angles in float64, and cast sine and cosine last",
     "log_space": "1 / base ** (2i / d), or float64; harmless at short lengths, but it is not the stabler way",
     "unknown": "if it is meant to be a sinusoid, compare it with pe_lib.sinusoidal.sinusoidal",
@@ -227,10 +235,12 @@ def diagnose(encode, d_model: int | None = None, *, base: float = 10_000.0, tole
     `probe` knows; give ``d_model`` where the width cannot be guessed.  ``base`` is the one intended: a table of
     exactly base**2 is taken for a doubled exponent.  ``tolerance`` is the error of an entry (of amplitude 1) above
     which a position counts as wrong; where entries are rounded more coarsely, four times their error counts.
-    Raises ValueError or TypeError for a table that `identify` would refuse, and ValueError if no way of calling
-    ``encode`` gives a table.
+    ``encode`` is left as it was found, but for what it keeps of being called.
+    Raises ValueError or TypeError for a table that `identify` would refuse or another argument out of range, and
+    ValueError if no way of calling ``encode`` gives a table.
     """
     base, tolerance = check.real("base", base, above=1), check.real("tolerance", tolerance, above=0)
+    d_model = None if d_model is None else check.size("d_model", d_model, least=2)
     if not callable(encode) or hasattr(encode, "detach"):
         return _of_values(as_table(encode), base, tolerance)
     found = probe(encode, d_model)
@@ -241,7 +251,10 @@ def diagnose(encode, d_model: int | None = None, *, base: float = 10_000.0, tole
         row, column = np.argwhere(~np.isfinite(rows))[0]
         where = f"the first in row {row}, column {column}"
         return [*findings, Finding("not_finite", "entries are NaN or infinite", where)]
-    far = one.rows(2048, start=FAR - 2048) if "positions" in one.takes else None
+    far = None
+    if "positions" in one.takes and not findings:  # no limit so far
+        with contextlib.suppress(Exception):
+            far = one.rows(2048, start=FAR - 2048)
     findings += _of_values(rows, base, tolerance, far)
     return findings + _of_options(one) + _of_dtype(one) + _of_widths(found) + _of_state(one)  # the last may ruin it
 
@@ -261,7 +274,7 @@ def _of_values(table, base, tolerance, far=None):
         return [Finding("unknown", unknown, identify(table).text)]
     if isinstance(first.convention, GridConvention):
         return []
-    findings, second = [], first.text.splitlines()[1].strip()
+    findings, second = [], f"row r holds position {first.offset:.6g} + {first.step:.6g} r"
     if first.base and table.shape[1] > 5:
         slope = -np.log(_omega(first, table.shape[1])[1])
         if np.isclose(first.base, base**2, rtol=1e-3) and first.schedule == "paper":
@@ -343,7 +356,8 @@ def _of_precision(table, first, base, tolerance, far):
         elif error.max() < 3e-7 * place[error.argmax()]:  # one rounding is 6e-8 of the position; some round twice
             name = "angles in float32"
         else:
-            name = "the values leave the convention of the first rows"
+            says = f"from position {place[wrong[0]]} on rows leave the convention that the first rows follow"
+            return [Finding("departs", says, evidence)]
         says = f"{name}: from position {place[wrong[0]]} on entries are wrong by more than {limit:.2g}"
         return [Finding("precision", says, evidence)]
     return []
@@ -460,10 +474,14 @@ def _of_state(found):
     answer = found.call(31)
     answer = answer[0] if isinstance(answer, (tuple, list)) else answer
     if hasattr(answer, "detach"):
-        answer.detach().fill_(7)
-    elif answer.flags.writeable:
-        answer[...] = 7
-    if not np.array_equal(long, found.rows(31)):
+        answer = answer.detach()
+    elif not answer.flags.writeable:
+        return findings
+    before = answer.clone() if hasattr(answer, "clone") else answer.copy()
+    answer[...] = 7
+    changed = not np.array_equal(long, found.rows(31))
+    answer[...] = before
+    if changed:
         says = "what it returns is its own store: the caller who writes to it changes later answers"
         findings.append(Finding("shared_state", says, "an answer was overwritten, and the next call gave other rows"))
     return findings
@@ -526,8 +544,10 @@ def _of_widths(found):
             findings.setdefault(name, crash)
             continue
         if not np.isfinite(rows).all():
-            nan = Finding("small_width", f"width {width} gives NaN or infinite entries", f"row 1 is {rows[1]}")
-            findings.setdefault("small_width", nan)
+            row, column = np.argwhere(~np.isfinite(rows))[0]
+            where = f"the first in row {row}, column {column}"
+            name = "small_width" if width <= 6 else name
+            findings.setdefault(name, Finding(name, f"width {width} gives NaN or infinite entries", where))
         elif rows.shape[1] != width:
             other = Finding(name, f"width {width} gives {rows.shape[1]} columns", f"the shape is {rows.shape}")
             findings.setdefault(name, other)
@@ -597,8 +617,8 @@ def _given(source: str):
         found = importlib.import_module(path)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{source}: {error}") from None
+    except Exception as error:  # whatever the module does when it is imported
+        raise ValueError(f"{source}: {type(error).__name__}: {error}") from None
     return found
 
 
@@ -616,9 +636,9 @@ def main(arguments=None) -> int:
     asked = parser.parse_args(arguments)
     try:
         encode = _given(asked.source)
-        findings = diagnose(encode, asked.d_model, base=asked.base)
         is_table = not callable(encode) or hasattr(encode, "detach")
-        found = identify(encode if is_table else probe(encode, asked.d_model).rows(MOST_ROWS // 4))
+        found = identify(encode if is_table else probe(encode, asked.d_model).rows(256))
+        findings = diagnose(encode, asked.d_model, base=asked.base)
     except (OSError, ValueError, TypeError) as error:
         print(f"{asked.source}: {error}" if asked.source not in str(error) else error, file=sys.stderr)
         return 2

@@ -51,9 +51,9 @@ class Probe:
     def call(self, n: int, d_model: int | None = None, start: int = 0, x=None, **options):
         """What it returns for n tokens, as it is; ``x`` instead of the zeros it would be given."""
         arguments = WAYS[self.how][1](self.library, n, d_model or self.d_model, start) if x is None else (x,)
-        made = _evaluating(self.encode(d_model or self.d_model)) if inspect.isclass(self.encode) else self.encode
+        made = self.encode(d_model or self.d_model) if inspect.isclass(self.encode) else self.encode
         torch = sys.modules.get("torch")
-        with np.errstate(all="ignore"), torch.no_grad() if torch else contextlib.nullcontext():
+        with np.errstate(all="ignore"), torch.no_grad() if torch else contextlib.nullcontext(), _evaluating(made):
             return made(*arguments, **options)
 
     def x(self, n: int, **options):
@@ -95,13 +95,13 @@ def probe(encode, d_model: int | None = None) -> Probe:
     """Finds out how to call ``encode``.  Raises ValueError if no way of calling it gives a table."""
     failed, module = [], hasattr(encode, "forward")
     libraries = [np, *filter(None, [sys.modules.get("torch")])][:: -1 if module else 1]
-    for width in [d_model] if d_model else _widths(encode):
+    for width in _widths(encode) if d_model is None else [d_model]:
         for how in sorted(WAYS, key=lambda way: module and not way.startswith("f(x)")):
             if "width" in how and not _takes_width(encode):
                 continue
             for library in libraries if "length" not in how else libraries[:1]:
                 takes = frozenset(WAYS[how][0] | ({"width"} if inspect.isclass(encode) else set()))
-                found = Probe(how, _evaluating(encode), library, width, takes, _options(encode))
+                found = Probe(how, encode, library, width, takes, _options(encode))
                 try:
                     answer = found.call(TOKENS)
                     values = numbers(answer)
@@ -119,9 +119,17 @@ def probe(encode, d_model: int | None = None) -> Probe:
     raise ValueError(f"encode gives no table (rows, columns) in any known way; d_model may have to be given. {ways}")
 
 
-def _evaluating(encode):
-    """Without dropout, where it is a module."""
-    return encode.eval() if hasattr(encode, "forward") and not inspect.isclass(encode) else encode
+@contextlib.contextmanager
+def _evaluating(made):
+    """Without dropout, where it is a module that trains."""
+    training = getattr(made, "training", False) and hasattr(made, "eval")
+    if training:
+        made.eval()
+    try:
+        yield
+    finally:
+        if training:
+            made.train()
 
 
 def _widths(encode):

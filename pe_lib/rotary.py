@@ -27,7 +27,8 @@ def rotate(x, pos, base: float = 10_000.0, *, pairing: str, rotary_dim: int | No
     """Queries or keys turned by their positions.  x (..., t, e), pos (t,) in tokens -> (..., t, e) float64
 
     pairing "interleaved"  pair i in entries 2i and 2i + 1 (RoFormer, GPT-J, Meta's Llama)
-            "half"         pair i in entries i and i + rotary_dim/2 (GPT-NeoX, Llama in Hugging Face transformers)
+            "half"         pair i in entries i and i + rotary_dim/2 (GPT-NeoX, Llama in Hugging Face transformers),
+                           where the layout "halves" of `sinusoidal` has its columns
     The first ``rotary_dim`` entries turn, with the frequencies of that width, the others stay (GPT-J, GPT-NeoX); by
     default all e turn.  Positions may be negative or fractional; position 0 changes nothing.
     Raises ValueError or TypeError for x or pos that are not finite, a pos that does not fit x, an odd rotary_dim or
@@ -65,7 +66,7 @@ def convert_projection(weight, n_head: int, source: str, target: str, *, rotary_
     ``weight`` is a weight matrix (output features first, as `torch.nn.Linear` has it) or a bias, as a NumPy array or
     a tensor.  Queries and keys of a model must both be converted; values stay.  Where there are fewer heads of keys
     than of queries, ``n_head`` is the number of that projection.  Scores stay the same, up to the order of a sum.
-    Raises ValueError or TypeError if the rows are not n_head heads of an even size, and as `pairing_permutation`.
+    Raises ValueError or TypeError if the rows are not n_head heads, and as `pairing_permutation` does.
     """
     n_row = weight.shape[0]
     if n_row % check.size("n_head", n_head):
@@ -80,7 +81,7 @@ def _pairs(name: str, head_dim: int, rotary_dim: int | None, pairing: str) -> np
     check.choice("pairing", pairing, PAIRINGS)
     if rotary_dim is None:
         if check.size(name, head_dim) % 2:
-            raise ValueError(f"{name} must have an even head_dim, or rotary_dim be given, got {head_dim}")
+            raise ValueError(f"{name} must have an even width, or rotary_dim be given, got width {head_dim}")
         rotary_dim = head_dim
     elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size(name, head_dim):
         raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")

@@ -34,8 +34,7 @@ def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper"
     check.choice("schedule", schedule, SCHEDULES)
     check.choice("odd", odd, ODD)
     d_model = check.size("d_model", d_model, even=odd == "error", least=2)
-    if odd != "extra_sine":  # the other odd widths have the frequencies of an even one
-        d_model += {"zero_column": -1, "truncate": 1}.get(odd, 0) * (d_model % 2)
+    d_model += {"zero_column": -1, "truncate": 1}.get(odd, 0) * (d_model % 2)  # they have those of an even width
     n_pair = (d_model + 1) // 2
     i = np.arange(n_pair)
     return base ** -(2 * i / d_model if schedule == "paper" else i / max(n_pair - 1, 1))
@@ -99,7 +98,7 @@ class Convention:
 
     The fields are the arguments of `sinusoidal`; besides, row r holds position offset + step * r, and scale may be
     "d_model**-0.5".  ``source`` says who does it so; it is not compared.
-    Raises ValueError or TypeError for a field that `sinusoidal` would refuse, and for step = 0.
+    Raises ValueError or TypeError for a field that `sinusoidal` would refuse, and for a step or scale of 0.
     """
 
     layout: str = "interleaved"
@@ -115,6 +114,8 @@ class Convention:
     def __post_init__(self):
         if isinstance(self.scale, str):
             check.choice("scale", self.scale, ("d_model**-0.5",))
+        elif check.real("scale", self.scale) == 0:
+            raise ValueError("scale must not be 0")
         if check.real("step", self.step) == 0:
             raise ValueError("step must not be 0")
         sinusoidal(0, 2, self.base, **self._arguments(2))
@@ -156,6 +157,7 @@ class GridConvention:
     source: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self):
+        object.__setattr__(self, "blocks", tuple(self.blocks))
         if sorted(self.blocks) != ["cos h", "cos w", "sin h", "sin w"]:
             raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {self.blocks}")
         frequencies(2, self.base, schedule=self.schedule)
@@ -165,6 +167,8 @@ class GridConvention:
 
         Raises ValueError or TypeError if d_model is not a positive multiple of 4 or n not two positive integers.
         """
+        if not isinstance(n, (tuple, list)) or len(n) != 2:
+            raise TypeError(f"n must be (rows, columns) of the grid, got {n!r}")
         height, width = (check.size("n", one) for one in n)
         if check.size("d_model", d_model) % 4:
             raise ValueError(f"d_model must be a multiple of 4, got {d_model}")
@@ -235,8 +239,10 @@ def convert(table, source, target) -> np.ndarray:
     ``source`` and ``target`` are conventions or names in `CONVENTIONS`.  Columns are put in the other order, entries
     are scaled, and where the rows hold other positions each pair is turned by what is missing.  Where the positions
     agree nothing is computed from the values, so any table, a trained one too, can be put in the other order.
-    Raises ValueError, saying what is missing, where the target holds what the source does not: other frequencies are
-    no rearrangement, and a column that was cut off cannot be had back.
+    Raises TypeError for a table that does not hold real numbers; ValueError for one that is not (t, d_model) or not
+    finite, an unknown name, or a grid where the other is a line; and ValueError, saying what is missing, where the
+    target holds what the source does not: other frequencies are no rearrangement, and a column that was cut off
+    cannot be had back.
     """
     table = check.reals("table", table, ndim=2)
     source, target = (_named(name, one) for name, one in (("source", source), ("target", target)))
@@ -255,7 +261,8 @@ def convert(table, source, target) -> np.ndarray:
         raise ValueError(_OTHER_FREQUENCIES)
     n_pair, row = len(omega), np.arange(len(table))
     waves = np.full((len(table), 2 * n_pair + 1), np.nan)  # sines, cosines, zero
-    waves[:, order], waves[:, -1] = table, 0
+    waves[:, -1] = 0
+    waves[:, order] = table
     further = target.offset - source.offset + (target.step - source.step) * row  # (t,) tokens
     if further.any():
         sine, cosine = waves[:, :n_pair].copy(), waves[:, n_pair:-1].copy()

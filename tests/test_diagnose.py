@@ -207,6 +207,10 @@ BAD |= {
     "its own store": (keeps(lambda n, d, base: (n, d, base), copy=False), ["shared_state"]),
     "crash at odd widths": (crash, ["odd_width"]),
     "a column more at odd widths": (lambda n, d: sinusoidal(np.arange(n), d + d % 2), ["odd_width"]),
+    "positions into 600 rows": (lambda pos: sinusoidal(np.arange(600), 32)[pos], ["length_limit"]),
+    "something else from row 1000 on": (
+        lambda n, d: np.where(np.arange(n)[:, None] < 1000, float64(n, d), np.ones((n, d))), ["departs"]
+    ),
     "NaN at width 2": (lambda n, d: tensor2tensor(n, d, guard=0), ["small_width"]),
     "NaN": (lambda n, d: sinusoidal(np.arange(n), d + d % 2)[:, :d] / (np.arange(n) != 9)[:, None], ["not_finite"]),
     "divided by the length": (
@@ -272,7 +276,11 @@ def test_a_learned_table_is_not_taken_for_a_sinusoid():
 
 def test_modules_keep_their_state():
     module = nn.Sequential(Right(32), nn.Dropout(0.5)).train()
-    assert names(module, 32) == []
+    assert names(module, 32) == [] and module.training
+    table, stored = Table(32), float64(600, 32).float()
+    assert "length_limit" in names(table) and torch.equal(table.pe, stored)
+    kept = sinusoidal(np.arange(30_000), 32)
+    assert names(lambda n: kept[:n]) == ["shared_state"] and kept[3, 1] != 7
     assert names(Convention(scale=3.0, offset=5.0).table) == []
 
 
@@ -282,6 +290,7 @@ def test_modules_keep_their_state():
         (lambda x: "no", {}, "encode gives no table .* in any known way; d_model may have to be given"),
         (math.sqrt, {}, "encode gives no table"),
         (np.ones((3, 4, 5)), {}, "table must be"),
+        (sinusoidal, {"d_model": 0}, "d_model must be a whole number >= 2, got 0"),
         (sinusoidal, {"base": 1.0}, "base must be a finite number > 1"),
         (sinusoidal, {"tolerance": 0.0}, "tolerance must be a finite number > 0"),
     ],

@@ -132,6 +132,13 @@ def test_rows_of_zeros_are_left_out():
     assert "left out: 1 rows of zeros, the first is row 1" in found.text
 
 
+def test_all_rows_must_be_made_again(rng):
+    table = sinusoidal(np.arange(1500), 16)
+    table[1100:] = rng.normal(size=(400, 16))
+    found = identify(table)
+    assert found.layout is None and "the first 1024 rows are a sinusoid, but not row 11" in found.text
+
+
 def test_what_cannot_be_known():
     assert "cannot be known" in identify(sinusoidal([3], 16)).text
     assert "cannot be known" in identify(sinusoidal([3, 4], 16)).text
@@ -160,6 +167,8 @@ def test_axes_of_length_one_and_dtypes():
         (np.full((5, 4), np.nan), ValueError, "table must be finite"),
         ([["a"]], TypeError, "table must hold real numbers"),
         (np.ones((4, 4), complex), TypeError, "table must hold real numbers"),
+        (torch.ones(4, 4, dtype=torch.complex64), TypeError, "table must hold real numbers"),
+        (torch.ones(4, 4, dtype=torch.bool), TypeError, "table must hold real numbers"),
     ],
 )
 def test_bad_tables(table, error, says):
@@ -187,6 +196,7 @@ def files(tmp_path, monkeypatch):
     np.save("code.npy", np.array([print], dtype=object), allow_pickle=True)
     Path("broken.npy").write_text("no table")
     Path("words.csv").write_text("pos,x\n1,2\n")
+    Path("raises.py").write_text("1 / 0\n")
     source = "from pe_lib.sinusoidal import misread, sinusoidal as right\n"
     Path("mine.py").write_text(source + "def wrong(pos, d):\n    return misread(pos, d, reading='unpaired')\n")
 
@@ -213,8 +223,9 @@ def files(tmp_path, monkeypatch):
         ("code.pt", 2, "code.pt cannot be read as .pt"),
         ("code.npy", 2, "code.npy cannot be read as .npy"),
         ("right.txt", 2, "source must be a file (.npy, .npz, .csv, .pt, .pth, .safetensors) or package.module:c"),
-        ("mine:nothing", 2, "mine:nothing: module 'mine' has no attribute 'nothing'"),
-        ("nowhere:right", 2, "nowhere:right: No module named 'nowhere'"),
+        ("mine:nothing", 2, "mine:nothing: AttributeError: module 'mine' has no attribute 'nothing'"),
+        ("nowhere:right", 2, "nowhere:right: ModuleNotFoundError: No module named 'nowhere'"),
+        ("raises:right", 2, "raises:right: ZeroDivisionError: division by zero"),
         ("math:sqrt", 2, "encode gives no table (rows, columns) in any known way"),
     ],
 )

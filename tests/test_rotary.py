@@ -108,7 +108,7 @@ def test_a_trained_model_runs_with_the_other_pairing(rotary_dim):
     [
         (lambda: rotate(np.ones((3, 4)), [0, 1], pairing="half"), r"x must be \(..., 2, head_dim\)"),
         (lambda: rotate(np.ones(4), [0], pairing="half"), r"x must be \(..., 1, head_dim\)"),
-        (lambda: rotate(np.ones((2, 5)), [0, 1], pairing="half"), "x must have an even head_dim"),
+        (lambda: rotate(np.ones((2, 5)), [0, 1], pairing="half"), "x must have an even width"),
         (lambda: rotate(np.ones((2, 4)), [0, 1], pairing="neox"), "pairing must be one of interleaved, half"),
         (lambda: rotate(np.ones((2, 4)), [0, 1], pairing="half", rotary_dim=6), "rotary_dim must be at most"),
         (lambda: rotate(np.ones((2, 4)), [0, 1], pairing="half", rotary_dim=3), "rotary_dim must be an even"),

@@ -237,8 +237,9 @@ def test_the_table_of_conventions_is_the_registry():
         rows = {row["name"]: row for row in csv.DictReader(file)}
     assert list(rows) == list(CONVENTIONS)
     for name, one in CONVENTIONS.items():
+        assert rows[name]["source"] == one.source and rows[name]["schedule"] == one.schedule
         if isinstance(one, GridConvention):
-            assert rows[name]["layout"] == ", ".join(one.blocks)
+            assert rows[name]["layout"] == ", ".join(one.blocks) and float(rows[name]["base"]) == one.base
             continue
         for field in ("layout", "schedule", "odd", "scale"):
             assert rows[name][field] == str(getattr(one, field)).removesuffix(".0"), (name, field)
@@ -254,6 +255,7 @@ def test_the_table_of_conventions_is_the_registry():
         (lambda: Convention(base=1.0), "base must be a finite number > 1, got 1.0"),
         (lambda: Convention(scale="half"), "scale must be one of d_model\\*\\*-0.5, got 'half'"),
         (lambda: Convention(step=0.0), "step must not be 0"),
+        (lambda: Convention(scale=0.0), "scale must not be 0"),
         (lambda: GridConvention(("sin w", "cos w", "sin h", "sin h")), "blocks must be sin w, cos w, sin h"),
         (lambda: GridConvention().table((2, 2), 6), "d_model must be a multiple of 4, got 6"),
         (lambda: convert(np.ones((3, 4)), "papers", "paper"), "source must be one of paper, tensor2tensor"),
@@ -314,6 +316,19 @@ def test_well_known_conversions(d_model):
             np.testing.assert_allclose(got, made[b], rtol=0, atol=1e-12)
             done += 1
     assert done > len(made)
+
+
+def test_a_trained_last_column_is_kept(rng):
+    trained = rng.normal(size=(6, 5))
+    np.testing.assert_array_equal(convert(trained, "ddpm", "ddpm"), trained)
+    np.testing.assert_array_equal(convert(trained, "ddpm", "musicgen")[:, -1], trained[:, -1])
+
+
+def test_grids_are_asked_for_by_two_sizes():
+    for n in (9, (2, 2, 2)):
+        with pytest.raises(TypeError, match="n must be"):
+            GridConvention().table(n, 8)
+    assert GridConvention(["sin w", "cos w", "sin h", "cos h"]).blocks == CONVENTIONS["mae"].blocks
 
 
 def test_conversion_says_what_is_missing():
