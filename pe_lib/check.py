@@ -36,6 +36,9 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
 
 def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
     """Finite real numbers as a float64 array, of ``ndim`` axes where that is given."""
+    if hasattr(value, "detach"):  # a torch tensor: NumPy knows neither bfloat16 nor gradients
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths

@@ -149,7 +149,7 @@ def _bases(z, row, free, spread, unit, thorough):
         slopes.append(unit * np.log(1e4))
     if thorough:  # far from position 0 a base a little off turns rows too far; and slow pairs may hide in the noise
         slopes += [*(slope + sd * np.array(sorted(np.linspace(-4, 4, 80), key=abs))), *(unit * np.arange(2, 16, 0.5))]
-    return [(np.exp(one / unit), step, sd) for one in slopes if 1e-6 < one / unit < 690]  # e**710 is no float64
+    return [(np.exp(one / unit), step, sd) for one in slopes if 1e-3 < one / unit < 690]  # e**710 is no float64
 
 
 def _offset(start, omega, noise, drift, farthest):
@@ -189,7 +189,7 @@ def _polished(values, row, fit, names):
         move = np.linalg.lstsq(by, (values - rows_of(fit, row, values.shape[1])).ravel(), rcond=None)[0]
         move = np.clip(move, *([-2, 2] if "base" in names else [-np.inf, np.inf]))
         moved = fit | {name: _moved(fit, name, much) for name, much in zip(names, move, strict=True)}
-        new = _rms(values, row, moved) if 1 < moved["base"] < 1e300 and moved["step"] else np.inf
+        new = _rms(values, row, moved) if 1.001 < moved["base"] < 1e300 and moved["step"] else np.inf
         if not new < best * (1 - 1e-6):
             break
         fit, best = moved, new
@@ -211,7 +211,7 @@ def _round_bases(values, row, fit, sd, odds, names):
     for odd in odds:
         for schedule in SCHEDULES:
             log = slope / -np.log(frequencies(d_model, np.e, schedule=schedule, odd=odd)[1])  # of the base
-            if not 0 < log < 690:
+            if not 1e-3 < log < 690:
                 continue
             give = min(4 * sd * log / np.log(fit["base"]), 2)
             # Rounding decides what is closer than 1e-9; frequencies made in float32 move a base by some 1e-6.
@@ -219,7 +219,7 @@ def _round_bases(values, row, fit, sd, odds, names):
             near = [rounded(*np.exp([log - much, log, log + much])) for much in gives]
             near += [(1e4, 0)] if abs(log - np.log(1e4)) < max(give, 3e-6) else []
             for base, digits in (*near, (np.exp(log), 20)):
-                if base > 1:
+                if base > 1.001:
                     named = fit | {"schedule": schedule, "odd": odd, "base": float(base), "digits": digits}
                     named |= {"measured": float(np.exp(log)), "give": give / 2}
                     found.append(_polished(values, row, named, names)[0])

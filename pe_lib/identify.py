@@ -64,9 +64,10 @@ def identify(table) -> Identification:
     """The convention that made a table, from its values.  table (t, d), t >= 3, d >= 2, rows in order
 
     The base is estimated from the turning of the columns, so any base is found, as are offset, scale, and the
-    step between rows where it is not 1 (that takes three pairs, and a step of less than 3 tokens).  Rows that are all
-    zero, as of a padding token, are left out.  A base, an offset or a scale is given as the roundest number that
-    the values allow.  Of a grid, tables of at least 3 x 3 cells are found, from position 0 on and at scale 1.
+    step between rows where it is not 1 (offsets up to 1e6; for a step three pairs, and less than 3 tokens).  Rows
+    that are all zero, as of a padding token, are left out.  A base, an offset or a scale is given as the roundest
+    number that the values allow.  Of a grid, tables of at least 3 x 3 cells are found, from position 0 on and at
+    scale 1.
     Impossible in principle, and said so in the text: fewer than three rows; one column; the base and the schedule of
     a single pair; which schedule, where another with another base makes the same table (the rounder base is named).
     Raises ValueError or TypeError if the table is empty, not finite, not real or has other than 2 axes.
@@ -84,7 +85,8 @@ def _identified(table, wrong_angles=False):
         why = "all rows are the same, nothing depends on the position"
         return Identification(None, text=f"{shape}: cannot be known: {why}")
     some = row[:MOST_ROWS]
-    size = np.sqrt(np.mean(table[some] ** 2))
+    largest = np.abs(table[some]).max()
+    size = largest * np.sqrt(np.mean((table[some] / largest) ** 2))  # squares neither overflow nor vanish
     equal, seen = estimate.fits(table[some] / size, some, wrong_angles=wrong_angles)
     if not equal:
         return _grid(table) or Identification(None, text="\n  ".join([f"{shape}: learned or unknown", *seen]))
@@ -174,9 +176,6 @@ def as_table(table) -> np.ndarray:
     Of more than two axes those of length 1 are dropped.  Raises ValueError or TypeError if it is empty, not finite,
     not real or has other than 2 longer axes.
     """
-    if hasattr(table, "detach"):  # a torch tensor; bfloat16 is unknown to NumPy
-        table = table.detach().cpu()
-        table = (table.double() if table.is_floating_point() else table).numpy()
     table = check.reals("table", table)
     if table.ndim > 2:
         table = table.squeeze()
@@ -206,7 +205,7 @@ FIXES = {
     "column": "i counts pairs: i = column // 2, exponent 2i/d in both columns of a pair",
     "doubled": "use the exponent 2i/d with i = column // 2",
     "unpaired": "give columns 2i and 2i + 1 the same exponent 2i/d",
-    "swapped": "swap the two columns of each pair; no known code has this order",
+    "swapped": "swap the two columns of each pair, or say that cosines come first",
     "multiplied": "divide: pos / base**(2i/d), so that frequencies fall from 1",
     "precedence": "write `-log(base) / d`, or `-log(base) / (d // 2)` where half of the width is meant",
     "step": "if a timescale was to divide, it multiplies; if positions are interpolated on purpose, say so",
@@ -270,7 +269,7 @@ def _of_values(table, base, tolerance, far=None):
             return misread
     first = first or _identified(table[:24], wrong_angles=True)
     if first.layout is None:
-        unknown = "no sinusoid, right or misread: learned, random or shuffled?"
+        unknown = "neither a known convention nor a misreading that is looked for: learned, random, shuffled?"
         return [Finding("unknown", unknown, identify(table).text)]
     if isinstance(first.convention, GridConvention):
         return []
@@ -296,7 +295,7 @@ def _misread(table, base, first):
     ``first`` is what was identified, if anything was: a misreading must come much nearer.
     """
     n, d_model = min(len(table), 64), table.shape[1]
-    if d_model % 2 or d_model < 4:
+    if d_model < 4 or not table[:n].any():
         return []
     values = table[:n] / np.sqrt(2 * np.mean(table[:n] ** 2))
     column, pos = np.arange(d_model), np.arange(n)[:, None]
@@ -336,7 +335,8 @@ def _of_precision(table, first, base, tolerance, far):
     blocks = [(np.arange(len(table)), table)] + ([] if far is None else [(FAR - len(far) + np.arange(len(far)), far)])
 
     def miss(one, row, rows, how=None):  # (t,) largest error of each row, 0 for a row of zeros
-        return np.abs(rows - _made(one, row, rows.shape[1], how)).max(axis=1) / abs(first.scale) * rows.any(axis=1)
+        error = np.abs(rows - _made(one, row, rows.shape[1], how)).max(axis=1) / abs(first.scale)
+        return np.nan_to_num(error, nan=2.0) * rows.any(axis=1)  # float16 overflows to NaN; 2 is the worst there is
 
     limit = max(tolerance, 4 * np.median(miss(first, np.arange(len(table))[:24], table[:24])))
     for row, rows in blocks:
@@ -375,7 +375,8 @@ def _made(first, row, d_model, how=None):
     """The rows of an identified convention, with the angles formed as ``how`` says.  -> (t, d)"""
     pos = (first.offset + first.step * row)[:, None]
     angle = (how or np.multiply)(pos, _omega(first, d_model))
-    waves = np.concatenate([np.sin(angle), np.cos(angle), 0 * pos], axis=1)
+    with np.errstate(invalid="ignore"):
+        waves = np.concatenate([np.sin(angle), np.cos(angle), 0 * pos], axis=1)
     return first.scale * waves[:, column_order(d_model, layout=first.layout, odd=first.odd)]
 
 

@@ -116,7 +116,8 @@ def probe(encode, d_model: int | None = None) -> Probe:
                         f"{how}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                     )
     ways = "; ".join(dict.fromkeys(failed))
-    raise ValueError(f"encode gives no table (rows, columns) in any known way; d_model may have to be given. {ways}")
+    wanted = "give d_model, or wrap it in a function of (length, width) or of positions"
+    raise ValueError(f"encode gives no table (rows, columns) in any known way; {wanted}. Tried {ways}")
 
 
 @contextlib.contextmanager

@@ -247,7 +247,12 @@ def test_a_misreading_with_another_base_leaves_two_names():
     assert finding.name == "unpaired" and "2j/d: i is read as the column" in finding.says
 
 
+def in_bfloat16(n, d):
+    return low(torch.bfloat16, rates=False)(n, d).bfloat16()
+
+
 @pytest.mark.parametrize("encode, first", [
+    (in_bfloat16, 257),  # the entries are rounded too, which is no fault
     (low(torch.bfloat16, rates=False), 257),  # 257 is no bfloat16
     (low(torch.float16, rates=False), 2049),
 ])  # fmt: skip
@@ -269,6 +274,20 @@ def test_the_tolerance_is_the_callers():
     assert names(encode, tolerance=0.1) == []
 
 
+def test_what_is_looked_at():
+    """Rows far away, row 0 at -1, misreadings from position 1, each small width, odd widths, the way of the power."""
+    far = diagnose(lambda pos, d: sinusoidal(np.where(pos > 100_000, 0, pos), d))
+    assert [finding.name for finding in far] == ["departs"] and "from position 129024" in far[0].says
+    assert names(lambda n, d: float64(n, d, start=-1)) == ["offset"]
+    assert names(misread(np.arange(1, 65), 64, reading="column")) == ["column"]
+    assert names(misread(np.arange(64), 4, reading="column")) == ["column"]
+    for width in (3, 4, 6):
+        assert names(lambda n, d, bad=width: float64(n, d) * (np.nan if d == bad else 1)) == ["small_width"]
+    by_power = 1 / 5e5 ** (torch.arange(0, 34, 2).float() / 34)
+    assert "log_space" not in names(lambda n: waves(by_power, n))  # its errors are as large, but others
+    assert names(np.zeros((30, 16))) == ["unknown"]
+
+
 def test_a_learned_table_is_not_taken_for_a_sinusoid():
     learned = Learned(16, 64, generator=torch.Generator().manual_seed(0))
     assert names(learned.table) == ["unknown"]
@@ -287,7 +306,7 @@ def test_modules_keep_their_state():
 @pytest.mark.parametrize(
     "encode, options, says",
     [
-        (lambda x: "no", {}, "encode gives no table .* in any known way; d_model may have to be given"),
+        (lambda x: "no", {}, "encode gives no table .* in any known way; give d_model, or wrap it"),
         (math.sqrt, {}, "encode gives no table"),
         (np.ones((3, 4, 5)), {}, "table must be"),
         (sinusoidal, {"d_model": 0}, "d_model must be a whole number >= 2, got 0"),

@@ -12,7 +12,17 @@ from safetensors.torch import save_file
 
 from pe_lib.controls import control
 from pe_lib.identify import identify, main
-from pe_lib.sinusoidal import CONVENTIONS, LAYOUTS, ODD, SCHEDULES, Convention, GridConvention, misread, sinusoidal
+from pe_lib.sinusoidal import (
+    CONVENTIONS,
+    LAYOUTS,
+    ODD,
+    SCHEDULES,
+    Convention,
+    GridConvention,
+    frequencies,
+    misread,
+    sinusoidal,
+)
 
 ROUNDING = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.2e-2}
 
@@ -73,6 +83,7 @@ def none(kind, n, d_model, rng):
     while np.all(np.diff(order) == 1) or np.all(np.diff(order) == -1):
         order = rng.permutation(n)
     angle = np.outer(np.arange(n), rng.uniform(0.2, 3, d_model // 2))
+    phases = np.outer(np.arange(n), frequencies(d_model)) + rng.uniform(0, 6, d_model // 2)
     return {
         "normal": lambda: rng.normal(size=(n, d_model)),
         "signs": lambda: rng.choice([-1.0, 1.0], (n, d_model)),
@@ -82,13 +93,14 @@ def none(kind, n, d_model, rng):
         "one_hot": lambda: np.eye(n, d_model),
         "cosines": lambda: np.cos(np.pi * np.outer(np.arange(n) + 0.5, np.arange(d_model)) / n),
         "any_circles": lambda: np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(n, -1),
+        "any_phases": lambda: np.stack([np.sin(phases), np.cos(phases)], axis=-1).reshape(n, -1),
         "column": lambda: misread(np.arange(n), d_model, reading="column"),
         "unpaired": lambda: misread(np.arange(n), d_model, reading="unpaired"),
         "divided": lambda: control("divided", n, d_model, n, rng),
     }[kind]()
 
 
-NONE = "normal signs learned walk shuffled one_hot cosines any_circles column unpaired divided".split()
+NONE = "normal signs learned walk shuffled one_hot cosines any_circles any_phases column unpaired divided".split()
 
 
 @pytest.mark.parametrize("kind", NONE)
@@ -121,6 +133,17 @@ def test_everything_at_once():
     assert identify(-sinusoidal(np.arange(30), 16)).scale == -1
     half = identify(sinusoidal(0.5 * np.arange(40), 32))
     assert (half.step, half.offset, half.base) == (0.5, 0, 10_000)
+
+
+def test_far_offsets_round_scales_and_grids():
+    assert identify(sinusoidal(np.arange(500_000, 500_050), 64)).offset == 500_000
+    assert identify((0.3 * sinusoidal(np.arange(50), 64)).astype(np.float32)).scale == 0.3
+    assert identify(1e-200 * sinusoidal(np.arange(30), 16)).scale == pytest.approx(1e-200)
+    assert identify(1e200 * sinusoidal(np.arange(30), 16)).base == 10_000
+    grid = CONVENTIONS["mae"].table((5, 4), 16)
+    grid[-1] += 0.3
+    assert identify(grid).layout is None
+    assert identify(0.1 + sinusoidal(np.arange(30), 64)).layout is None  # and no error about a base
 
 
 def test_rows_of_zeros_are_left_out():
