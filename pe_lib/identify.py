@@ -132,7 +132,9 @@ def _text(shape, table, row, found, away, equal):
     if table.shape[1] == 2 and found["layout"] == "interleaved":
         lines.append("with two columns interleaved and halves are the same")
     names = [name for name, one in CONVENTIONS.items() if isinstance(one, Convention) and _is(one, found, table)]
-    return "\n  ".join(lines + (["as in: " + ", ".join(names)] if names else []))
+    same = [name for name in names if CONVENTIONS[name].offset == found["offset"]]
+    lines += [("as in: " if same else "as in, but for row 0: ") + ", ".join(same or names)] if names else []
+    return "\n  ".join(lines)
 
 
 def _is(convention, found, table):
@@ -234,6 +236,7 @@ def diagnose(encode, d_model: int | None = None, *, base: float = 10_000.0, tole
     `probe` knows; give ``d_model`` where the width cannot be guessed.  ``base`` is the one intended: a table of
     exactly base**2 is taken for a doubled exponent.  ``tolerance`` is the error of an entry (of amplitude 1) above
     which a position counts as wrong; where entries are rounded more coarsely, four times their error counts.
+    Lengths up to 24,000 are tried, up to 9,000 where there are more than 128 columns.
     ``encode`` is left as it was found, but for what it keeps of being called.
     Raises ValueError or TypeError for a table that `identify` would refuse or another argument out of range, and
     ValueError if no way of calling ``encode`` gives a table.
@@ -295,7 +298,7 @@ def _misread(table, base, first):
     ``first`` is what was identified, if anything was: a misreading must come much nearer.
     """
     n, d_model = min(len(table), 64), table.shape[1]
-    if d_model < 4 or not table[:n].any():
+    if d_model < 4 or n < 4 or not table[:n].any():
         return []
     values = table[:n] / np.sqrt(2 * np.mean(table[:n] ** 2))
     column, pos = np.arange(d_model), np.arange(n)[:, None]
@@ -587,7 +590,10 @@ def tensors(path: Path) -> dict:
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as {path.suffix}: {str(error).splitlines()[0]}") from None
+        why = str(error).splitlines()[0]
+        if "ickle" in why or "eights only" in why:
+            why = "it holds pickled objects, which could execute code; save arrays or a state_dict"
+        raise ValueError(f"{path} cannot be read as {path.suffix}: {why}") from None
     tables = {name: one for name, one in held.items() if sum(n > 1 for n in getattr(one, "shape", ())) == 2}
     if not tables:
         raise ValueError(f"{path} holds no table of rows and columns")
@@ -632,7 +638,7 @@ def main(arguments=None) -> int:
     )
     parser.add_argument("source", help=f"FILE[:TENSOR] ({' '.join(FILES)}), or PACKAGE.MODULE:CALLABLE")
     parser.add_argument("--d-model", type=int, help="width, where a callable needs one")
-    parser.add_argument("--base", type=float, default=10_000.0, help="the base intended (default 10000)")
+    parser.add_argument("--base", type=float, default=10_000.0, help="the base of misreadings that are tried (10000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args(arguments)
     try:
