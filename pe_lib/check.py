@@ -34,6 +34,14 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
     return number
 
 
+def share(name: str, value: float) -> float:
+    """A number from 0 to 1."""
+    value = real(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value}")
+    return value
+
+
 def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
     """Finite real numbers as a float64 array, of ``ndim`` axes where that is given."""
     if hasattr(value, "detach"):  # a torch tensor: NumPy knows neither bfloat16 nor gradients

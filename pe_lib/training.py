@@ -199,16 +199,23 @@ def model_for(
     sizes: dict | None = None,
     options: dict | None = None,
 ) -> TinyTransformer:
-    """An untrained model for a task.  For one ``seed`` its weights are the same whatever the encoding.
+    """An untrained model for a task, as `new_model` makes it.
 
-    What an encoding draws, such as a learned table, comes from a second generator with a seed of its own.
     Raises ValueError or TypeError for an unknown task, encoding, option or size.
     """
-    config = config_for(task, length, vocab, **(sizes or {}))
+    return new_model(config_for(task, length, vocab, **(sizes or {})), encoding, seed, **(options or {}))
+
+
+def new_model(config: Config, encoding: str | encodings.PositionEncoding, seed: int, **options) -> TinyTransformer:
+    """An untrained model.  For one ``seed`` its weights are the same whatever the encoding.
+
+    What an encoding draws, such as a learned table, comes from a second generator with a seed of its own.
+    Raises ValueError or TypeError for an unknown encoding or option.
+    """
     seeds = np.random.SeedSequence(check.size("seed", seed, least=0)).generate_state(2)
     weights, codes = (torch.Generator().manual_seed(int(one)) for one in seeds)
     if isinstance(encoding, str):
-        encoding = encodings.build(encoding, config, codes, **(options or {}))
+        encoding = encodings.build(encoding, config, codes, **options)
     elif not isinstance(encoding, encodings.PositionEncoding) or options:
         raise TypeError(f"encoding must be a name, or a PositionEncoding and no options, got {encoding!r}, {options}")
     return TinyTransformer(config, encoding, weights)
