@@ -7,12 +7,30 @@ One encoding has one colour (Okabe-Ito) and one dash pattern in every figure.  U
 import numpy as np
 from matplotlib.axes import Axes
 
-# name -> colour, dashes
+# name -> colour, dashes.  Relatives share a colour: added blue and orange, turning green and sky, biases the others.
 LOOK = {
-    "sinusoidal": ("#0072B2", "-"),
     "nope": ("#000000", ":"),
+    "sinusoidal": ("#0072B2", "-"),
+    "scaled_sinusoidal": ("#0072B2", "--"),
     "learned": ("#E69F00", "--"),
+    "randomised": ("#0072B2", "-."),
+    "shape": ("#0072B2", (0, (5, 1, 1, 1, 1, 1))),
     "rope": ("#009E73", "--"),
+    "partial_rope": ("#009E73", "-."),
+    "p_rope": ("#009E73", ":"),
+    "rope_nope": ("#009E73", (0, (8, 2))),
+    "xpos": ("#56B4E9", "-"),
+    "pope": ("#56B4E9", ":"),
+    "alibi": ("#D55E00", "-"),
+    "t5": ("#CC79A7", "-"),
+    "kerple_log": ("#E69F00", "-"),
+    "kerple_power": ("#E69F00", ":"),
+    "sandwich": ("#D55E00", "-."),
+    "fire": ("#D55E00", ":"),
+    "shaw": ("#CC79A7", ":"),
+    "transformer_xl": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1))),
+    "deberta": ("#000000", "-."),
+    "cope": ("#000000", "--"),
     "column": ("#D55E00", "--"),
     "doubled": ("#CC79A7", "-."),
     "unpaired": ("#009E73", (0, (5, 1, 1, 1, 1, 1))),
@@ -104,6 +122,24 @@ def curves(ax: Axes, summary, *, ceiling: float | None = None, title: str = "") 
     if ceiling is not None:
         ax.axhline(ceiling, color="#D55E00", linewidth=0.8, label="ceiling without order")
     ax.set(xlabel="training step", ylabel="accuracy", ylim=(-0.02, 1.04), title=title)
+    return ax
+
+
+def by_length(ax: Axes, lengths, named: dict, train_len: int, *, ylabel: str, title: str = "") -> Axes:
+    """One line a name over lengths, the band from the lowest to the highest seed; what training saw is shaded.
+
+    lengths (n,) tokens; named {name: (seeds, n)}
+    """
+    for number, (name, values) in enumerate(named.items()):
+        colour, dashes = _look(name, number)
+        values = np.asarray(values, dtype=float)
+        ax.plot(lengths, values.mean(axis=0), color=colour, linestyle=dashes, marker=".", label=name)
+        ax.fill_between(lengths, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+    ax.set_xscale("log", base=2)
+    ax.axvspan(min(lengths) / 1.15, train_len, color="0.92", zorder=0)
+    ax.minorticks_off()
+    ax.set(xticks=lengths, xticklabels=[f"{one:g}" for one in lengths], xlabel="length (tokens)", ylabel=ylabel)
+    ax.set(xlim=(min(lengths) / 1.15, max(lengths) * 1.05), title=title)
     return ax
 
 
