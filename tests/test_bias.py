@@ -51,6 +51,7 @@ def test_alibi(rng):
 
 
 SETTINGS = [(True, 32, 128), (False, 32, 128), (True, 8, 20), (False, 16, 9), (False, 4, 1000), (True, 32, 9)]
+SETTINGS += [(False, 10, 160)]  # where a float64 logarithm misses a boundary
 
 
 @pytest.mark.parametrize(("both", "n_bucket", "max_distance"), SETTINGS)

@@ -303,6 +303,15 @@ def test_a_distance_bias_is_built_once_a_forward(tokens, monkeypatch):
     assert calls == [2 * 12 - 1] * 3
 
 
+def test_a_distance_bias_is_that_of_the_positions_given():
+    one, pos = encoding("alibi"), torch.arange(5.0)
+    q = k = torch.zeros(1, 3, 5, 8)
+    one.embed(torch.zeros(1, 5, 24), pos)
+    assert torch.equal(one.bias(q, k, 3 * pos), 3 * one.bias(q, k, pos))
+    pos[:] = 2 * pos
+    assert torch.equal(one.bias(q, k, pos), one.bias(q, k, pos.clone()))
+
+
 def test_layers_turn_in_the_right_blocks(tokens):
     config = Config(**SIZES | {"n_layer": 5})
     asked = []
@@ -347,7 +356,22 @@ def test_shape_offsets():
     one = encoding("shape", max_offset=5)
     draws = {tuple(one.positions(3).tolist()) for _ in range(200)}
     assert draws == {(o, o + 1, o + 2) for o in range(6)}
-    assert one.eval().positions(3).tolist() == [0, 1, 2]
+    one.eval()
+    assert all(one.positions(3).tolist() == [0, 1, 2] for _ in range(20))
+
+
+def test_kerple_stays_a_kernel():
+    """Outside their limits r1 and r2 are used at them."""
+    one = encodings.Kerple(2, "power", generator=generator())
+    one.r1.data, one.r2.data = torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 3.0])
+    assert one.of(torch.tensor([3.0]))[:, 0].tolist() == pytest.approx([-0.03, -9.0])
+
+
+def test_blocks_share_what_their_papers_share():
+    def distinct(name):
+        return len({id(parameter) for parameter in encoding(name).parameters()})
+
+    assert (distinct("t5"), distinct("kerple_log"), distinct("shaw")) == (1, 2 * 2, 2 * 1)
 
 
 def test_learned_is_drawn_as_asked():

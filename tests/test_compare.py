@@ -1,0 +1,70 @@
+"""What `compare` measures, against what is known of a few encodings; all of them have a row in test_encodings."""
+
+import pytest
+
+from pe_lib.compare import cost, enters, sees
+from pe_lib.encodings import ENCODINGS
+from pe_lib.transformer import Config
+
+CONFIG = Config(10, 10, 64, d_model=32, n_head=4, n_layer=2)
+WHERE = {
+    "nope": [],
+    "learned": ["embeddings"],
+    "randomised": ["positions", "embeddings"],
+    "shape": ["positions", "embeddings"],
+    "randomised:inner=rope": ["positions", "queries and keys"],
+    "rope_nope:every=2": ["queries and keys"],
+    "rope:p=0": [],
+    "deberta": ["queries and keys", "scores"],
+    "cope": ["scores"],
+}
+
+
+@pytest.mark.parametrize("name", WHERE)
+def test_enters(name):
+    assert enters(name, CONFIG) == WHERE[name]
+
+
+def test_only_nope_enters_nowhere():
+    assert [name for name in ENCODINGS if not enters(name, CONFIG)] == ["nope"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shift", "mirror"),
+    [
+        ("nope", False, False),
+        ("sinusoidal", True, True),
+        ("rope", False, True),
+        ("alibi", False, False),
+        ("t5", False, True),
+        ("fire", True, True),
+        ("cope", False, True),
+        ("shape:inner=alibi", False, False),
+    ],
+)
+def test_sees(name, shift, mirror):
+    assert sees(name, CONFIG) == {"shift": shift, "mirror": mirror}
+
+
+def test_cost():
+    assert set(cost("nope", CONFIG, 16).values()) == {0}
+    assert cost("learned", CONFIG, 16)["parameters"] == 64 * 32
+    assert cost("alibi", CONFIG, 16) == {"parameters": 0, "flops": 0, "memory": 0}
+    # two products of the other half of queries and keys in each block: 2 * 16 * 16 * 32 more
+    assert cost("pope", CONFIG, 16) == cost("pope", CONFIG, 16) | {"flops": 2 * 2 * 16 * 16 * 32}
+    # the clipped and the plain slopes, and distances; nothing of them is quadratic
+    small, large = (cost("kerple_log", CONFIG, n)["memory"] for n in (16, 64))
+    assert 0 < large < 4.5 * small
+    small, large = (cost("fire", CONFIG, n)["memory"] for n in (16, 64))
+    assert large > 14 * small
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="config must not be causal"):
+        sees("rope", Config(10, 10, 64, causal=True))
+    with pytest.raises(ValueError, match="max_len >= 45"):
+        sees("rope", Config(10, 10, 8))
+    with pytest.raises(ValueError, match="encoding must be one of"):
+        cost("rop", CONFIG, 16)
+    with pytest.raises(ValueError, match="length must be a whole number >= 1"):
+        cost("rope", CONFIG, 0)
