@@ -7,7 +7,7 @@ One encoding has one colour (Okabe-Ito) and one dash pattern in every figure.  U
 import numpy as np
 from matplotlib.axes import Axes
 
-# name -> colour, dashes.  Relatives share a colour: added blue and orange, turning green and sky, biases the others.
+# name -> colour, dashes.  Relatives share a colour: added blue, turning green and sky, biases the others.
 LOOK = {
     "nope": ("#000000", ":"),
     "sinusoidal": ("#0072B2", "-"),
@@ -21,7 +21,7 @@ LOOK = {
     "rope_nope": ("#009E73", (0, (8, 2))),
     "xpos": ("#56B4E9", "-"),
     "pope": ("#56B4E9", ":"),
-    "alibi": ("#D55E00", "-"),
+    "alibi": ("#000000", "-"),
     "t5": ("#CC79A7", "-"),
     "kerple_log": ("#E69F00", "-"),
     "kerple_power": ("#E69F00", ":"),
