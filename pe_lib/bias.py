@@ -3,8 +3,8 @@
 score[h, m, n] = q_m . k_n / sqrt(e) + bias[h, m, n] for head h, query m and key n.  ``distance`` is the position of
 the query minus that of the key; functions of it take any shape (...) and return (h, ...).  Those of queries and keys
 take q, k (h, t, e) and pos (t,) and return (h, t, t), what is divided by sqrt(e) already divided.  Positions may be
-any real numbers where nothing else is said; each function raises ValueError or TypeError for what is not finite or
-does not fit together.
+any real numbers where nothing else is said.  Each function raises ValueError or TypeError for sizes, positions,
+queries and keys that are not finite or not of the shape named.
 """
 
 import numpy as np
@@ -44,9 +44,10 @@ def t5_bucket(
     """The bucket of T5 for each relative position = key - query (the other sign than distance).  (...) -> (...) int64
 
     Bidirectional: the upper half of the buckets is for keys after the query.  Otherwise keys after it are all in
-    bucket 0.  Of the n buckets of a side, the first n/2 have one distance each, then bucket b begins at
-    (n/2) * (max_distance / (n/2)) ** ((b - n/2) / (n/2)), rounded up: with the defaults the last begins at 113 (one
-    sided) or 91 (both sides), not at 128.  Boundaries are compared as whole numbers, so none is missed by rounding.
+    bucket 0.  Of the n buckets of a side, the first n/2 have one whole distance each (fractions are dropped), then
+    bucket b begins at (n/2) * (max_distance / (n/2)) ** ((b - n/2) / (n/2)), rounded up: with the defaults the last
+    begins at 113 (one sided) or 91 (both sides), not at 128.  Boundaries are compared as whole numbers, so none is
+    missed by rounding.
     Where max_distance <= n/2 the authors' code gives buckets of -2**63 in silence; here it is an error.
     Raffel et al. 2019, arXiv 1910.10683, sec. 2.1, and the code of its authors.
     """
@@ -61,7 +62,7 @@ def t5_bucket(
         while x**rest * half**b < max_distance**b * half**rest:
             x += 1
         starts.append(x)
-    far = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
+    far = np.floor(np.abs(relative) if bidirectional else np.maximum(-relative, 0))
     return np.searchsorted(starts, far, side="right") + n * (bidirectional & (relative > 0))
 
 

@@ -36,7 +36,7 @@ def cost(encoding: str, config: Config, length: int) -> dict:
 
     parameters   numbers that are trained
     flops        of matrix products, multiplications and additions; entry by entry operations are not counted
-    memory       bytes kept for the backward pass
+    memory       bytes kept for the backward pass, without what is trained
     Raises ValueError or TypeError as `encodings.build` does, or if length is not a positive integer.
     """
     tokens = torch.zeros(1, check.size("length", length), dtype=torch.long)
@@ -76,10 +76,12 @@ def _drawn(encoding: str, config: Config) -> TinyTransformer:
 
 def _cost(model: TinyTransformer, tokens: Tensor) -> dict:
     kept = {}  # a tensor's storage -> its size in bytes; two views of one count once
+    trained = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in trained:
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     model.train()

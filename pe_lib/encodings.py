@@ -165,10 +165,12 @@ class XPos(Rotary):
 
     zeta_i = (2i / head_dim + gamma) / (1 + gamma), so that fast pairs fade first; interleaved pairs.  Queries are
     multiplied by zeta ** (pos / scale_base) and keys divided by it, counted from the middle of the sequence, which
-    cancels in the score and keeps both in range.  For causal models: towards later keys the factor grows.  Blockwise
-    attention at inference, the paper's other half, is not a matter of encoding and is left out.  No parameters.
+    cancels in the score and keeps both in range, in float32 for some 30,000 tokens.  For causal models: towards later
+    keys the factor grows.  Blockwise attention at inference, the paper's other half, is not a matter of encoding and
+    is left out.  No parameters.
     Sun et al. 2022, arXiv 2212.10554.
-    Raises ValueError or TypeError for an odd head_dim, a base not > 1, a scale_base or gamma not > 0.
+    Raises ValueError or TypeError for an odd head_dim, a base not > 1, a scale_base or gamma not > 0, and for
+    positions too far apart for the type of the model.
     """
 
     def __init__(self, head_dim: int, base: float = 10_000.0, *, scale_base: float = 512.0, gamma: float = 0.4):
@@ -181,6 +183,9 @@ class XPos(Rotary):
         q, k = super().turn(q, k, pos)
         middle = (pos.min() + pos.max()) / 2
         scale = ((pos - middle)[:, None] * self.decay).exp().repeat_interleave(2, dim=-1)  # (t, e)
+        # the largest score, of the last query with the first key, is a product of both
+        if (scale.max() / scale.min()).item() > torch.finfo(q.dtype).max ** 0.9:
+            raise ValueError(f"pos must not be {pos.max() - pos.min():g} tokens apart: too far for xpos in {q.dtype}")
         return q * scale.to(q), k * (1 / scale).to(k)
 
 
@@ -189,8 +194,8 @@ class PoPE(PositionEncoding):
 
     score = sum_c softplus(q_c) softplus(k_c) cos((pos_k - pos_q) theta_c + delta_c) / sqrt(head_dim),
     theta_c = base ** (-c / head_dim) for c = 0 .. head_dim - 1: as many frequencies as entries, twice those of
-    rotary.  delta (h, e) is learned, inside -2 pi .. 0, and 0 at first.  Queries and keys become twice as wide, so
-    that the model divides by sqrt(2 head_dim); the factor 2 ** (1/4) on both undoes it.
+    rotary.  delta (h, e) is learned, kept inside -2 pi .. 0, and 0 at first.  Queries and keys become twice as wide,
+    so that the model divides by sqrt(2 head_dim); the factor 2 ** (1/4) on both undoes it.
     Gopalakrishnan et al. 2025, arXiv 2509.10534.
     Raises ValueError or TypeError for sizes that are not positive integers or a base not > 1.
     """
@@ -203,7 +208,8 @@ class PoPE(PositionEncoding):
 
     def turn(self, q: Tensor, k: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
         angle = pos[:, None] * self.theta  # (t, e) radian
-        delta = self.delta.clamp(-2 * math.pi, 0).double().to(angle.device)
+        self.delta.data.clamp_(-2 * math.pi, 0)  # the number itself: a clamp of its value would stop its gradient
+        delta = self.delta.double().to(angle.device)
         return self._polar(q, angle), self._polar(k, angle + delta)
 
     def _polar(self, x, angle):
@@ -219,8 +225,8 @@ class DistanceBias(PositionEncoding):
 
     Where positions are evenly spaced, `embed`, which opens a forward, builds the 2t - 1 values of each head once for
     all blocks, and each block expands them.  They stay until the next forward, O(h * t); they are used for the very
-    positions and parameters that they were built from, and are not part of a copy.  Other positions have no values to
-    share, and each block computes its own.
+    positions and parameters that they were built from (writes through `.data` are not noticed), and are not part of a
+    copy.  Other positions have no values to share, and each block computes its own.
     """
 
     _built = None  # the positions of the latest forward, the versions it depended on, the values (h, 2t - 1)
@@ -247,8 +253,10 @@ class DistanceBias(PositionEncoding):
         step = steps[0] if len(steps) else 1.0
         return self.of(torch.arange(len(pos) - 1, -len(pos), -1, dtype=torch.float64) * step)
 
-    def _versions(self, pos):  # they count how often a tensor was written to, by an optimizer for example
-        return [tensor._version for tensor in (pos, *self.parameters())]
+    def _versions(self, pos):
+        """What the values depend on; a version counts how often a tensor was written to, as by an optimizer."""
+        tensors = pos, *self.parameters()
+        return [torch.is_grad_enabled(), *(None if one.is_inference() else one._version for one in tensors)]
 
     def __getstate__(self):
         return self.__dict__ | {"_built": None}
@@ -305,10 +313,10 @@ class T5(DistanceBias):
         self.table = _drawn((num_buckets, check.size("n_head", n_head)), std, generator)
 
     def of(self, distance: Tensor) -> Tensor:
-        far, half = distance.abs() if self.bidirectional else distance.clamp(min=0), self.side // 2
+        far, half = (distance.abs() if self.bidirectional else distance.clamp(min=0)).floor(), self.side // 2
         octaves = (far.clamp(min=half) / half).log() / math.log(self.max_distance / half)
         bucket = half + (octaves * (self.side - half) + 1e-9).floor()  # the sum: exact boundaries fall short by 1e-16
-        bucket = torch.where(far < half, far.floor(), bucket.clamp(max=self.side - 1))
+        bucket = torch.where(far < half, far, bucket.clamp(max=self.side - 1))
         bucket = bucket + self.side * (self.bidirectional & (distance < 0))
         return self.table[bucket.long()].movedim(-1, 0)
 
@@ -317,8 +325,8 @@ class Kerple(DistanceBias):
     """form "log": -r1 ln(1 + r2 |distance|);  "power": -r1 |distance| ** r2.  r1, r2 > 0 learned, one of each a head.
 
     Both are conditionally positive definite kernels (power: for r2 up to 2).  First values r1 ~ U(0, 2), r2 ~ U(0, 1)
-    for log, the other way round for power; used clamped to at least 0.01, the exponent to at most 2, as the authors'
-    code does.  ALiBi is power with r2 = 1.  Chi et al. 2022, arXiv 2205.09921.
+    for log, the other way round for power; before each use they are brought to at least 0.01, the exponent to at most
+    2, as the authors' code does.  ALiBi is power with r2 = 1.  Chi et al. 2022, arXiv 2205.09921.
     Raises ValueError or TypeError if n_head is not a positive integer or form is unknown.
     """
 
@@ -330,10 +338,10 @@ class Kerple(DistanceBias):
         self.r2 = nn.Parameter(r2 if form == "log" else 2 * r2)
 
     def of(self, distance: Tensor) -> Tensor:
-        r1, r2 = (_per_head(r.clamp(min=0.01), distance) for r in (self.r1, self.r2))
-        if self.form == "log":
-            return -r1 * (r2 * distance.abs()).log1p()
-        return -r1 * distance.abs() ** r2.clamp(max=2)
+        self.r1.data.clamp_(min=0.01)  # the number itself: a clamp of its value would stop its gradient
+        self.r2.data.clamp_(min=0.01, max=2 if self.form == "power" else None)
+        r1, r2 = (_per_head(r, distance) for r in (self.r1, self.r2))
+        return -r1 * (r2 * distance.abs()).log1p() if self.form == "log" else -r1 * distance.abs() ** r2
 
 
 class Sandwich(DistanceBias):
@@ -361,8 +369,9 @@ class Fire(PositionEncoding):
     """A small network of the distance as a share of the query's position: f(ln(1 + c |m - n|) / ln(1 + c max(m, L))).
 
     f has two hidden layers of ``hidden`` ReLUs and one output a head, without a bias there, which the softmax would
-    remove.  c and the threshold L are learned, used as absolute values.  Beyond L it depends on the position of the
-    query, so it is not blind to a shift.  Community code that clamps max(m, L) from above has it the wrong way round.
+    remove.  c is learned, and L = threshold * a learned factor, 1 at first; both are used as absolute values.  Beyond
+    L it depends on the position of the query, so it is not blind to a shift.  Community code that clamps max(m, L)
+    from above has it the wrong way round.
     Li et al. 2023, arXiv 2310.04418, sec. 3.
     Raises ValueError or TypeError for sizes that are not positive integers, or c or threshold not > 0.
     """
@@ -371,16 +380,16 @@ class Fire(PositionEncoding):
         self, n_head: int, *, hidden: int = 32, c: float = 0.1, threshold: float = 64.0, generator: torch.Generator
     ):
         super().__init__()
-        self.c = nn.Parameter(torch.tensor(check.real("c", c, above=0)))
-        self.threshold = nn.Parameter(torch.tensor(check.real("threshold", threshold, above=0)))
+        self.c, self.factor = nn.Parameter(torch.tensor(check.real("c", c, above=0))), nn.Parameter(torch.ones(()))
+        self.threshold = check.real("threshold", threshold, above=0)
         hidden, n_head = check.size("hidden", hidden), check.size("n_head", n_head)
         widths = ((1, hidden), (hidden, hidden), (hidden, n_head))
         self.weights = nn.ParameterList(_drawn(one, (2 / one[0]) ** 0.5, generator) for one in widths)
         self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(hidden)) for _ in range(2))
 
     def bias(self, q: Tensor, k: Tensor, pos: Tensor) -> Tensor:
-        c, threshold = self.c.cpu().double().abs(), self.threshold.cpu().double().abs()
-        reach = (c * torch.maximum(pos, threshold)).log1p()  # (t,)
+        c, threshold = self.c.cpu().double().abs(), self.threshold * self.factor.cpu().double().abs()
+        reach = (c * torch.maximum(pos, threshold)).log1p().clamp(min=1e-9)  # (t,)
         x = ((c * (pos[:, None] - pos).abs()).log1p() / reach[:, None])[..., None].to(q)  # (t, s, 1)
         for weight, shift in zip(self.weights[:2], self.shifts, strict=True):
             x = (x @ weight + shift).relu()
@@ -419,12 +428,14 @@ class TransformerXL(PositionEncoding):
     def __init__(self, d_model: int, n_head: int, base: float = 10_000.0, *, generator: torch.Generator):
         super().__init__()
         self.sinusoid = Sinusoidal(d_model, base)
-        head_dim = d_model // check.size("n_head", n_head)
+        head_dim, rest = divmod(d_model, check.size("n_head", n_head))
+        if rest:
+            raise ValueError(f"d_model must be a multiple of n_head = {n_head}, got {d_model}")
         self.weight = _drawn((n_head, d_model, head_dim), d_model**-0.5, generator)
         self.u, self.v = (_drawn((n_head, 1, head_dim), head_dim**-0.5, generator) for _ in range(2))
 
     def bias(self, q: Tensor, k: Tensor, pos: Tensor) -> Tensor:
-        distance, which = torch.unique(pos[:, None] - pos, return_inverse=True)  # (n,), (t, s)
+        distance, which = torch.unique((pos[:, None] - pos).round(decimals=9), return_inverse=True)  # (n,), (t, s)
         rows = self.sinusoid.embed(torch.zeros(len(distance), self.weight.shape[1]).to(q), distance)
         by_distance = _pick((q + self.v) @ (rows @ self.weight).transpose(-1, -2), which)
         return (by_distance + self.u @ k.transpose(-1, -2)) / q.shape[-1] ** 0.5
@@ -510,8 +521,9 @@ class Wrapper(PositionEncoding):
 class Randomised(Wrapper):
     """Positions drawn anew for every forward: seq_len different ones below max_pos, in order.  Also when evaluating.
 
-    So every position up to max_pos is trained on by short sequences.  One draw for the whole batch, from a state that
-    `state_dict` holds.  Ruoss et al. 2023, arXiv 2305.16843, sec. 3.
+    So every position up to max_pos is trained on by short sequences; those of ``inner`` are not asked.  One draw for
+    the whole batch, from a state that `state_dict` holds and evaluations move on too.
+    Ruoss et al. 2023, arXiv 2305.16843, sec. 3.
     Raises ValueError or TypeError for a max_pos that is not a positive integer, and for longer sequences.
     """
 
@@ -551,9 +563,9 @@ class Shape(Wrapper):
 class Layers(PositionEncoding):
     """One encoding a block, from the first again where there are more blocks: Layers([rotary, rotary, rotary, none]).
 
-    The interface does not say which block asks, so the calls of `turn` since `embed` are counted.  Positions are
-    those of the first encoding; each encoding embeds once.
-    Raises ValueError or TypeError if it is not given at least one PositionEncoding.
+    The interface does not say which block asks, so the calls of `turn` since `embed` are counted: blocks must run in
+    order, each once (not again, as activation checkpointing does).  Each encoding embeds once.
+    Raises TypeError if it is not given at least one PositionEncoding, or one in a wrapper: wrap the Layers instead.
     """
 
     def __init__(self, encodings):
@@ -561,10 +573,9 @@ class Layers(PositionEncoding):
         encodings = list(encodings)
         if not encodings or not all(isinstance(one, PositionEncoding) for one in encodings):
             raise TypeError(f"encodings must be one PositionEncoding or more, got {encodings}")
+        if any(isinstance(one, Wrapper) for one in encodings):
+            raise TypeError("encodings must not be wrapped, as positions and padding are those of all blocks")
         self.encodings, self._block = nn.ModuleList(encodings), -1
-
-    def positions(self, seq_len: int) -> Tensor:
-        return self.encodings[0].positions(seq_len)
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         self._block = -1
@@ -588,20 +599,24 @@ class Padded(Wrapper):
 
     A padding mask is a bias of -inf.  Padding comes after the sequence, so that positions stay those of the sequence
     alone.  For one batch: `model.encoding = Padded(encoding, real)`.
-    Raises TypeError if real is not a tensor of booleans, ValueError if a sequence has none or padding comes first.
+    Raises TypeError if real is not a tensor of booleans, ValueError if a sequence has none, padding comes first, or
+    its shape is not that of the tokens.
     """
 
     def __init__(self, inner: PositionEncoding, real: Tensor):
         super().__init__(inner)
         if not isinstance(real, Tensor) or real.dtype != torch.bool:
             raise TypeError("real must be a tensor of booleans")
-        if real.ndim != 2 or not real[:, 0].all() or (real[:, 1:] & ~real[:, :-1]).any():
+        if real.ndim != 2 or real.numel() == 0 or not real[:, 0].all() or (real[:, 1:] & ~real[:, :-1]).any():
             raise ValueError("real must be (b, t), each row True and then False")
         self.real = real
 
     def bias(self, q: Tensor, k: Tensor, pos: Tensor) -> Tensor:
         bias = self.inner.bias(q, k, pos)
-        hidden = torch.zeros(self.real.shape).masked_fill(~self.real, -torch.inf).to(q)[:, None, None]  # (b, 1, 1, s)
+        if self.real.shape != (len(q), len(pos)):
+            raise ValueError(f"real must be {(len(q), len(pos))}, as the tokens are, got {tuple(self.real.shape)}")
+        hidden = torch.zeros_like(self.real, dtype=q.dtype).masked_fill(~self.real, -torch.inf)
+        hidden = hidden.to(q)[:, None, None]  # (b, 1, 1, s)
         return hidden if bias is None else bias + hidden
 
 
@@ -620,9 +635,10 @@ def _pick(score: Tensor, row: Tensor) -> Tensor:
 
 
 def _whole(distance: Tensor) -> Tensor:
-    if (distance != distance.round()).any():
-        raise ValueError("pos must be whole numbers apart: the table has rows for whole distances only")
-    return distance.long()
+    far = (distance - distance.round()).abs().max()
+    if far > 1e-6:  # 0.1 + 0.2 is not 0.3
+        raise ValueError(f"pos must be whole numbers apart, as the rows of the table are, got {far:g} off")
+    return distance.round().long()
 
 
 def _rows(pos: Tensor, n_row: int) -> Tensor:
@@ -652,6 +668,10 @@ def _head_dim(config) -> int:
     return config.d_model // config.n_head
 
 
+def _every(every: int | None, n_layer: int) -> int:
+    return max(2, min(4, n_layer)) if every is None else check.size("every", every, least=2)
+
+
 def _each_block(make):
     """One encoding with parameters of its own for each block."""
     return lambda config, generator, **options: Layers(
@@ -678,12 +698,12 @@ ENCODINGS = {
     "shape": _around(Shape),
     # turning queries and keys
     "rope": lambda config, generator, **options: Rotary(_head_dim(config), **options),
-    "partial_rope": lambda config, generator, rotary_dim=None, **options: Rotary(
-        _head_dim(config), rotary_dim=rotary_dim or max(2, _head_dim(config) // 8 * 2), **options  # a quarter
+    "partial_rope": lambda config, generator, **options: Rotary(  # about a quarter
+        _head_dim(config), **{"rotary_dim": max(2, _head_dim(config) // 8 * 2)} | options
     ),
     "p_rope": lambda config, generator, p=0.75, **options: Rotary(_head_dim(config), p=p, **options),
-    "rope_nope": lambda config, generator, every=4, **options: Layers(
-        [Rotary(_head_dim(config), **options)] * (check.size("every", every, least=2) - 1) + [PositionEncoding()]
+    "rope_nope": lambda config, generator, every=None, **options: Layers(  # every fourth, or the last of fewer blocks
+        [Rotary(_head_dim(config), **options)] * (_every(every, config.n_layer) - 1) + [PositionEncoding()]
     ),
     "xpos": lambda config, generator, **options: XPos(_head_dim(config), **options),
     "pope": _each_block(lambda config, generator, **options: PoPE(config.n_head, _head_dim(config), **options)),
@@ -724,7 +744,7 @@ def build(name: str, config, generator: torch.Generator, **options) -> PositionE
     try:
         return ENCODINGS[check.choice("encoding", name, ENCODINGS)](config, generator, **options)
     except TypeError as error:
-        if "unexpected keyword" not in str(error):
+        if "unexpected keyword" not in str(error) and "multiple values" not in str(error):
             raise
         raise TypeError(f"encoding {name} has no such option: {error}") from None
 

@@ -15,7 +15,10 @@ from pe_lib.tasks import IGNORE
 
 @dataclass(frozen=True)
 class Text:
-    """Characters as numbers; symbol 0 stands for all that are not printable ASCII, tab or line end."""
+    """Characters as numbers; symbol 0 stands for all that are not printable ASCII, tab or line end.
+
+    `training.fit` takes all its windows from `sample`, so its scores are those of the training part.
+    """
 
     symbols: str
     train: np.ndarray  # (n,)
@@ -39,15 +42,19 @@ class Text:
 
         The last target of a window is character ``ends`` of that part; the last ``asked`` targets count, by default
         all, the others are IGNORE.  With the same ends and asked, windows of any length have the same targets.
-        Raises ValueError or TypeError if a size is not a positive integer or a window does not fit.
+        Raises ValueError or TypeError if a size is not a positive integer, asked is more than length or a window does
+        not fit.
         """
         ends, length = np.asarray(ends), check.size("length", length)
+        asked = length if asked is None else check.size("asked", asked)
+        if asked > length or ends.ndim != 1 or ends.size == 0 or ends.dtype.kind != "i":
+            raise ValueError(f"asked must be at most length = {length}, ends whole numbers, got {asked} and {ends}")
         if ends.min() < length or ends.max() >= len(self.held_out):
             last = len(self.held_out) - 1
             raise ValueError(f"ends must be from length = {length} to {last}, got {ends.min()} to {ends.max()}")
         window = self.held_out[ends[:, None] - length + np.arange(length + 1)]
         inputs, targets = window[:, :-1], window[:, 1:].copy()
-        targets[:, : length - check.size("asked", length if asked is None else asked)] = IGNORE
+        targets[:, : length - asked] = IGNORE
         return inputs, targets
 
     def n_token(self, length: int = 0, vocab: int = 0) -> int:
@@ -61,7 +68,7 @@ def read(path: str | Path | None = None) -> Text:
     """The text at ``path``, its last tenth held out; without one the modules of the standard library.
 
     Those are the ``*.py`` files directly in its folder, in the order of their names, every tenth file held out.
-    They differ from one Python version to the next.
+    They differ from one Python version, and a little from one machine, to the next.
     Raises OSError if the file cannot be read, ValueError if it has fewer than 100 characters.
     """
     if path is None:

@@ -5,6 +5,7 @@ table in the README.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import mpmath
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pe_lib import analysis, claims, results
+from pe_lib import analysis, claims, results, rotary
 from pe_lib.encodings import Sinusoidal
 from pe_lib.sinusoidal import frequencies, misread, sinusoidal
 from pe_lib.tasks import TASKS
@@ -201,6 +202,40 @@ def guesses():
     return "false" if abs(accuracy.mean() - ceiling) < 0.01 and accuracy.min() > 0.2 else "proved"
 
 
+def rotary_decays():
+    q, k = np.random.default_rng(0).normal(size=(2, 64))
+    pos = np.arange(100)
+    alike, other = (np.tile(x, (100, 1)) for x in ([1.0, 0.0] * 32, q))
+    turn = partial(rotary.rotate, pos=pos, pairing="interleaved")
+    kernel = (turn(alike) @ turn(alike).T)[0]
+    cancels = np.allclose(turn(other) @ turn(k + 0 * other).T, -(turn(-other) @ turn(k + 0 * other).T), atol=1e-9)
+    decays = kernel[50:].mean() < 0.6 * kernel[0]
+    return "proved with a condition" if decays and cancels else "proved"
+
+
+def of_length(encoding, column):
+    return results.read("three_ways").groupby("encoding")[column].get_group(encoding).to_numpy()
+
+
+def sinusoids_fail():
+    added, turning, as_bias = (
+        of_length(name, "all_512") - of_length(name, "all_64") for name in ("sinusoidal", "rope", "sandwich")
+    )
+    return "false" if as_bias.max() < 0.1 < 1 < min(added.min(), turning.min()) else "proved"
+
+
+def uses_context():
+    changed = of_length("sandwich", "last_512") - of_length("sandwich", "last_64")
+    works = np.abs(of_length("sandwich", "all_512") - of_length("sandwich", "all_64")).max() < 0.1
+    return "false" if works and changed.min() > -0.03 else "proved"
+
+
+def relative_better():
+    last = results.read("family_tasks").query("step == steps and task == 'retrieve'").groupby("encoding").accuracy
+    relative = max(last.max()[name] for name in ("alibi", "t5", "kerple_log", "sandwich"))
+    return "false" if relative < 0.5 < 0.95 < last.min()["sinusoidal"] else "proved"
+
+
 def runs_of(task):
     """The records of the controls of a task, as a function (column, encoding) -> values of the seeds."""
     records = results.read("controls").set_index(["task", "encoding"]).sort_index()
@@ -212,7 +247,8 @@ EVIDENCE = {
     for function in (
         dimension, end_point, linear, relative_easy, learned_same, extrapolates, smooth, any_length, relative_beyond,
         unique, orthogonal, scales, differentiable, binary, decays, biases, norm, limit_63000, all_clocks, log_space,
-        first_columns, concatenate, muddles, faster, base_10000, guesses,
+        first_columns, concatenate, muddles, faster, base_10000, guesses, rotary_decays, sinusoids_fail,
+        uses_context, relative_better,
     )
 }  # fmt: skip
 

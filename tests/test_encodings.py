@@ -85,7 +85,15 @@ CASES = {
     "fire": Case(
         {"hidden": 8, "c": 3.0, "threshold": 7.0},
         lambda one, q, k, pos: scores(
-            q, k, bias.fire(pos, [*map(array, one.weights)], [*map(array, one.shifts)], c=one.c.item(), threshold=4.0)
+            q,
+            k,
+            bias.fire(
+                pos,
+                [*map(array, one.weights)],
+                [*map(array, one.shifts)],
+                c=one.c.item(),
+                threshold=-4 * one.factor.item(),
+            ),
         ),
         shift=False,
         built={"threshold": 4.0},
@@ -116,9 +124,12 @@ def generator(seed=0):
 
 def encoding(name, config=None, seed=1, **options):
     one = build(name, config or Config(**SIZES), generator(seed), **(CASES[name].built or {}) | options)
-    for parameter in one.parameters():  # what is zero at first is not zero for ever
+    for parameter in one.parameters():  # what is zero at first is not zero for ever, and what is 1 not always so
         if not parameter.detach().any():
             parameter.data.uniform_(-1, 0, generator=generator(seed))
+    for module in one.modules():
+        if isinstance(module, encodings.Fire):
+            module.factor.data.fill_(-0.8)
     return one
 
 
@@ -332,7 +343,7 @@ def test_layers_turn_in_the_right_blocks(tokens):
     one(tokens)
     one(tokens)
     assert "".join(asked) == "aaaabbaaaa" * 2
-    hybrid = build("rope_nope", config, generator())
+    hybrid = build("rope_nope", config, generator())  # five blocks
     turns = [type(one) is encodings.Rotary for one in hybrid.encodings]
     assert turns == [(block + 1) % 4 != 0 for block in range(4)]  # SmolLM3's rule
 
@@ -361,17 +372,81 @@ def test_shape_offsets():
 
 
 def test_kerple_stays_a_kernel():
-    """Outside their limits r1 and r2 are used at them."""
+    """Outside their limits r1 and r2 are brought to them, and can still be trained."""
     one = encodings.Kerple(2, "power", generator=generator())
     one.r1.data, one.r2.data = torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 3.0])
-    assert one.of(torch.tensor([3.0]))[:, 0].tolist() == pytest.approx([-0.03, -9.0])
+    got = one.of(torch.tensor([3.0]))[:, 0]
+    assert got.tolist() == pytest.approx([-0.03, -9.0])
+    got.sum().backward()
+    assert one.r1.grad.all() and one.r2.grad.all()
 
 
-def test_blocks_share_what_their_papers_share():
-    def distinct(name):
-        return len({id(parameter) for parameter in encoding(name).parameters()})
+@pytest.mark.parametrize(("form", "most"), [("log", (2, 1)), ("power", (1, 2))])
+def test_kerple_starts_where_its_authors_do(form, most):
+    one = encodings.Kerple(1000, form, generator=generator())
+    for r, high in zip((one.r1, one.r2), most, strict=True):
+        assert r.min() >= 0 and 0.99 * high < r.max() < high and abs(r.mean() - high / 2) < 0.05 * high
 
-    assert (distinct("t5"), distinct("kerple_log"), distinct("shaw")) == (1, 2 * 2, 2 * 1)
+
+def test_pope_goes_on_training_at_the_end_of_its_range(rng):
+    one = encodings.PoPE(2, 8)
+    q, k = torch.from_numpy(rng.normal(size=(2, 1, 2, 5, 8)))
+    for start in (0.3, -7.0):
+        one.delta.data.fill_(start)
+        one.delta.grad = None
+        turned_q, turned_k = one.turn(q, k, torch.arange(5.0))
+        (turned_q @ turned_k.transpose(-1, -2)).square().sum().backward()
+        assert one.delta.grad.all() and -6.3 < one.delta.min() <= one.delta.max() <= 0
+
+
+SHARED = {"nope": 0, "scaled_sinusoidal": 1, "learned": 1, "t5": 1}  # tensors; others: so many a block
+A_BLOCK = {"pope": 1, "kerple_log": 2, "kerple_power": 2, "fire": 7, "shaw": 1, "transformer_xl": 3, "deberta": 2}
+A_BLOCK |= {"cope": 1}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_blocks_share_what_their_papers_share(name):
+    tensors = {id(parameter) for parameter in encoding(name).parameters()}
+    assert len(tensors) == SHARED.get(name, 0) + SIZES["n_layer"] * A_BLOCK.get(name, 0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_inference_mode(name, tokens):
+    one, pos = model(name), torch.arange(12.0)
+    with torch.inference_mode():
+        fast = one(tokens, pos)
+    assert torch.equal(fast.clone(), one(tokens, pos))
+
+
+def test_the_hybrid_has_a_block_without_position():
+    for n_layer, turns in (
+        (1, [True, False]),
+        (2, [True, False]),
+        (3, [True, True, False]),
+        (9, [True] * 3 + [False]),
+    ):
+        hybrid = build("rope_nope", Config(**SIZES | {"n_layer": n_layer}), generator())
+        assert [type(one) is encodings.Rotary for one in hybrid.encodings] == turns
+
+
+def test_xpos_refuses_what_would_overflow():
+    one, q = encodings.XPos(8), torch.ones(1, 1, 2, 8)
+    for kind, near, far in ((torch.float32, 30_000.0, 40_000.0), (torch.float16, 3_000.0, 8_000.0)):
+        turned_q, turned_k = one.turn(q.to(kind), q.to(kind), torch.tensor([0.0, near]))
+        assert (turned_q @ turned_k.transpose(-1, -2)).isfinite().all()
+        with pytest.raises(ValueError, match="too far for xpos"):
+            one.turn(q.to(kind), q.to(kind), torch.tensor([0.0, far]))
+
+
+def test_fractional_positions():
+    """Distances that are whole but for rounding have rows; others are named."""
+    one, q = encoding("shaw").encodings[0], torch.ones(1, 3, 12, 8)
+    moved = one.bias(q, q, torch.arange(12, dtype=torch.float64) + 0.1)
+    assert torch.equal(moved, one.bias(q, q, torch.arange(12, dtype=torch.float64)))
+    t5 = encodings.T5(1, bidirectional=True, std=1.0, generator=generator())
+    distance = np.arange(-300, 301) / 4
+    expected = bias.t5(distance, t5.table, bidirectional=True)
+    np.testing.assert_array_equal(array(t5.of(torch.from_numpy(distance))), expected)
 
 
 def test_learned_is_drawn_as_asked():
@@ -410,6 +485,17 @@ CONFIG = Config(**SIZES)
         (lambda: encoding("cope", max_count=1), ValueError, "max_count must be a whole number >= 2, got 1"),
         (lambda: model("shaw")(torch.zeros(1, 2, dtype=torch.long), [0, 0.5]), ValueError, "whole numbers apart"),
         (lambda: Layers([]), TypeError, "encodings must be one PositionEncoding or more"),
+        (lambda: Layers([encoding("shape")]), TypeError, "encodings must not be wrapped"),
+        (lambda: build("t5:bidirectional=0", CONFIG, generator()), TypeError, "encoding t5 has no such option"),
+        (lambda: build("partial_rope:rotary_dim=0", CONFIG, generator()), ValueError, "rotary_dim must be an even"),
+        (lambda: encodings.TransformerXL(24, 5, generator=generator()), ValueError, "multiple of n_head = 5, got 24"),
+        (
+            lambda: Padded(PositionEncoding(), torch.ones(1, 3) > 0).bias(
+                *[torch.ones(2, 1, 3, 4)] * 2, torch.arange(3.0)
+            ),
+            ValueError,
+            "real must be (2, 3), as the tokens are, got (1, 3)",
+        ),
         (lambda: encodings.Shape("rope", generator=generator()), TypeError, "inner must be a PositionEncoding"),
         (lambda: Padded(PositionEncoding(), torch.ones(2, 3)), TypeError, "real must be a tensor of booleans"),
         (lambda: Padded(PositionEncoding(), torch.eye(3) > 0), ValueError, "each row True and then False"),

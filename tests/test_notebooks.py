@@ -12,12 +12,14 @@ import nbformat
 import pytest
 
 from pe_lib import runs
+from pe_lib.encodings import ENCODINGS
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
 EXPERIMENTS = sorted(NOTEBOOKS.glob("experiments/*.ipynb"))
 # May print digits that differ from machine to machine.
 TRAINS = {"03_what_i_means", "05_with_and_without", "06_claims_on_trial", "07_in_the_wild", "10_controls"}
+TRAINS |= {"08_one_sinusoid_three_ways", "09_the_family"}
 
 # notebook -> parameters unlike the stored ones, with which every check in it must hold as well
 OTHER = {
@@ -30,7 +32,14 @@ OTHER = {
     "controls": {"task": "previous", "encoding": "learned:1", "length": 6, "steps": 60, "seed": 4},
     "06_claims_on_trial": {"d_model": 64, "base": 1000.0, "window": 128, "seed": 3},
     "07_in_the_wild": {"d_model": 32, "base": 2000.0, "window": 30, "start": 77, "seed": 4},
+    "08_one_sinusoid_three_ways": {
+        "d_model": 24, "base": 1000.0, "window": 50, "width": 256, "live_steps": 120, "live_seed": 3, "seed": 2
+    },
+    "09_the_family": {"reach": 10, "head": 0, "live": ["learned:std=0.1", "kerple_log"], "live_seed": 2, "seed": 5},
     "10_controls": {"live": ["sinusoidal", "divided"], "live_seed": 2, "shown": 20},
+    "language_model": {
+        "encoding": "t5:max_distance=9", "train_len": 16, "steps": 60, "d_model": 32, "n_layer": 1, "blocks": 2
+    },
     "train_once": {"task": "copy", "encoding": "column", "length": 5, "steps": 60, "d_model": 16, "seed": 9},
 }
 
@@ -115,6 +124,16 @@ def test_exercises_and_sources(tutorial):
     exercises = [cell for cell in cells(tutorial, "code") if cell.id.startswith("exercise")]
     assert exercises and all("assert" in cell.source for cell in exercises)
     assert text.count("<details><summary>Solution</summary>") == len(exercises)
+
+
+def test_every_encoding_has_its_section():
+    text = prose(NOTEBOOKS / "09_the_family.ipynb")
+    sections = re.findall(r"^### `(\w+)`\n(.+)$", text, flags=re.M)
+    assert [name for name, _ in sections] == list(ENCODINGS)
+    code = "".join(cell.source for cell in cells(NOTEBOOKS / "09_the_family.ipynb", "code"))
+    for name, about in sections:
+        assert "arXiv" in about or "(code)" in about, f"{name} has no source"
+        assert f'card("{name}")' in code and code.count(f'"{name}"') > 1, f"{name} has no card, or is not drawn"
 
 
 def test_outputs_are_compared_unless_they_come_from_training(tutorial):
