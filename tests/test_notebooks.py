@@ -38,7 +38,7 @@ OTHER = {
     "09_the_family": {"reach": 10, "head": 0, "live": ["learned:std=0.1", "kerple_log"], "live_seed": 2, "seed": 5},
     "10_controls": {"live": ["sinusoidal", "divided"], "live_seed": 2, "shown": 20},
     "language_model": {
-        "encoding": "t5:max_distance=9", "train_len": 16, "steps": 60, "d_model": 32, "n_layer": 1, "blocks": 2
+        "encoding": "t5:num_buckets=8", "train_len": 16, "steps": 60, "d_model": 32, "n_layer": 1, "blocks": 2
     },
     "train_once": {"task": "copy", "encoding": "column", "length": 5, "steps": 60, "d_model": 16, "seed": 9},
 }
