@@ -33,7 +33,7 @@ OTHER = {
     "06_claims_on_trial": {"d_model": 64, "base": 1000.0, "window": 128, "seed": 3},
     "07_in_the_wild": {"d_model": 32, "base": 2000.0, "window": 30, "start": 77, "seed": 4},
     "08_one_sinusoid_three_ways": {
-        "d_model": 24, "base": 1000.0, "window": 50, "width": 256, "live_steps": 120, "live_seed": 3, "seed": 2
+        "d_model": 24, "base": 1000.0, "window": 50, "width": 256, "live_steps": 150, "live_seed": 3, "seed": 2
     },
     "09_the_family": {"reach": 10, "head": 0, "live": ["learned:std=0.1", "kerple_log"], "live_seed": 2, "seed": 5},
     "10_controls": {"live": ["sinusoidal", "divided"], "live_seed": 2, "shown": 20},
