@@ -3,8 +3,8 @@
 score[h, m, n] = q_m . k_n / sqrt(e) + bias[h, m, n] for head h, query m and key n.  ``distance`` is the position of
 the query minus that of the key; functions of it take any shape (...) and return (h, ...).  Those of queries and keys
 take q, k (h, t, e) and pos (t,) and return (h, t, t), what is divided by sqrt(e) already divided.  Positions may be
-any real numbers where nothing else is said.  Each function raises ValueError or TypeError for sizes, positions,
-queries and keys that are not finite or not of the shape named.
+any real numbers where nothing else is said.  Each function raises ValueError or TypeError for sizes out of
+range and for positions, queries and keys that are not finite; how tables and weights fit together is not checked.
 """
 
 import numpy as np
