@@ -3,6 +3,8 @@
 An encoding is named as in `encodings.build`; a config is a `transformer.Config`.
 """
 
+import copy
+
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
@@ -68,7 +70,7 @@ def _differ(one: Tensor, other: Tensor) -> bool:
 
 def _drawn(encoding: str, config: Config) -> TinyTransformer:
     """A model whose encoding has no number left at a first value like 0, which could hide what it does."""
-    model, generator = new_model(config, encoding, 0), torch.Generator().manual_seed(2)
+    model, generator = copy.deepcopy(new_model(config, encoding, 0)), torch.Generator().manual_seed(2)
     for parameter in model.encoding.parameters():
         parameter.data.normal_(generator=generator)
     return model

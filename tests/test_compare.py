@@ -1,9 +1,10 @@
 """What `compare` measures, against what is known of a few encodings; all of them have a row in test_encodings."""
 
 import pytest
+import torch
 
 from pe_lib.compare import cost, enters, sees
-from pe_lib.encodings import ENCODINGS
+from pe_lib.encodings import ENCODINGS, build
 from pe_lib.transformer import Config
 
 CONFIG = Config(10, 10, 64, d_model=32, n_head=4, n_layer=2)
@@ -44,6 +45,13 @@ def test_only_nope_enters_nowhere():
 )
 def test_sees(name, shift, mirror):
     assert sees(name, CONFIG) == {"shift": shift, "mirror": mirror}
+
+
+def test_an_encoding_handed_over_stays_as_it_is():
+    mine = build("learned", CONFIG, torch.Generator().manual_seed(0))
+    before = mine.table.detach().clone()
+    assert sees(mine, CONFIG)["shift"] and enters(mine, CONFIG) == ["embeddings"]
+    assert torch.equal(mine.table, before)
 
 
 def test_cost():

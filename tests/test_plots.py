@@ -83,3 +83,15 @@ def test_dots(ax):
     plots.dots(ax, {1: 0.5, 3: 0.25}, xlabel="layers", ylabel="change")
     assert ax.lines[0].get_ydata().tolist() == [0.5, 0.25]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "3"]
+
+
+def test_by_length_shades_what_was_trained(ax):
+    values = np.array([[1.0, 2.0, 4.0], [3.0, 2.0, 6.0]])  # two seeds
+    assert plots.by_length(ax, [16, 32, 64], {"rope": values}, 16, ylabel="loss") is ax
+    (line,) = ax.lines
+    assert line.get_ydata().tolist() == [2, 2, 5] and to_hex(line.get_color()).upper() == plots.LOOK["rope"][0]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == 1 and band[:, 1].max() == 6
+    (shade,) = ax.patches
+    assert shade.get_x() + shade.get_width() == 16 and ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "32", "64"]
