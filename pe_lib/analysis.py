@@ -38,16 +38,6 @@ def shift_matrix(k: float, d_model: int, base: float = 10_000.0) -> np.ndarray:
     return matrix
 
 
-def kernel(distance, d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> np.ndarray:
-    """Dot product of two rows as a function of their distance.  distance (...) in tokens -> (...) float64
-
-    PE(p) . PE(p + k) = sum_i cos(omega_i k): even in k, d_model/2 at k = 0, the same in every layout.
-    Raises ValueError or TypeError for distances that are not finite, and as `sinusoidal.frequencies` does.
-    """
-    omega = frequencies(d_model, base, schedule=schedule)
-    return np.cos(check.reals("distance", distance)[..., None] * omega).sum(axis=-1)
-
-
 def kernel_limit(distance, base: float = 10_000.0) -> np.ndarray:
     """The kernel as a share of its maximum when d_model is large.  distance (...) in tokens -> (...) float64
 

@@ -10,7 +10,7 @@ range and for positions, queries and keys that are not finite; how tables and we
 import numpy as np
 from scipy.special import expit
 
-from pe_lib import analysis, check, sinusoidal
+from pe_lib import check, sinusoidal
 
 
 def alibi_slopes(n_head: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def sandwich(distance, n_head: int, *, width: int = 128, base: float = 10_000.0)
     """
     h = np.arange(1, check.size("n_head", n_head) + 1)
     width = check.size("width", width, even=True, least=2)
-    return np.multiply.outer(n_head / (8 * h), analysis.kernel(distance, width, base))
+    return np.multiply.outer(n_head / (8 * h), sinusoidal.kernel(distance, width, base))
 
 
 def fire(pos, weights, shifts, *, c: float, threshold: float) -> np.ndarray:

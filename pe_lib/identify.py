@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from pe_lib import check, estimate
+from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
 from pe_lib.probe import BATCH, TOKENS, numbers, probe
-from pe_lib.sinusoidal import CONVENTIONS, Convention, GridConvention, column_order, frequencies
+from pe_lib.sinusoidal import column_order, frequencies
 
 FAR = 2**17  # tokens: where positions can be given, the last 2048 before this one are looked at
 MOST_ROWS = 1024  # rows from which the convention is found; all rows are then compared with it

@@ -5,7 +5,7 @@
 
 A run is one notebook with one set of parameters.  It leaves the executed notebook and then, last and
 whole, its record: a JSON file with the parameters, the versions, the result and what the notebook gave
-to `results.report`.  A run whose record says ok for the same cells, parameters and library is kept.
+to `collection.report`.  A run whose record says ok for the same cells, parameters and library is kept.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pe_lib import check, results
-from pe_lib.results import plain, write_whole
+from pe_lib import check, collection
+from pe_lib.collection import plain, write_whole
 
 # papermill and distributed are imported where they start: planning needs neither.
 
@@ -43,7 +43,7 @@ def package_version() -> str:
 
 def data_version(source: str) -> str:
     """12 hex digits of a sha256 over the data files whose name, without its ending, the notebook's text holds."""
-    files = (path for path in results.DATA.rglob("*") if path.suffix == ".csv" and "/." not in path.as_posix())
+    files = (path for path in collection.DATA.rglob("*") if path.suffix == ".csv" and "/." not in path.as_posix())
     return _digest(path for path in files if re.search(rf"\b{re.escape(path.stem)}\b", source))
 
 
@@ -196,7 +196,7 @@ def execute(name: str, source: str, parameters: dict, versions: tuple[str, str])
         "started": started.isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), "pe_lib": versions[0], **others},
         "processor": _processor(),
-        "results": [record for data in shown for record in data.get(results.MIME, [])],
+        "results": [record for data in shown for record in data.get(collection.MIME, [])],
     }, nbformat.writes(executed) + "\n"
 
 

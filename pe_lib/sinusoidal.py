@@ -7,8 +7,6 @@ table, are 2i and 2i + 1: two columns a pair, i = column // 2.
 Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, section 3.5.
 """
 
-from dataclasses import KW_ONLY, dataclass, field
-
 import numpy as np
 
 from pe_lib import check
@@ -92,202 +90,14 @@ def column_order(d_model: int, *, layout: str = "interleaved", odd: str = "error
     return np.r_[order, 2 * n_pair][:d_model]  # the zero is reached by zero_column alone
 
 
-@dataclass(frozen=True)
-class Convention:
-    """One way to make a table of the encoding: everything but its size.
+def kernel(distance, d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> np.ndarray:
+    """Dot product of two rows as a function of their distance.  distance (...) in tokens -> (...) float64
 
-    The fields are the arguments of `sinusoidal`; besides, row r holds position offset + step * r, and scale may be
-    "d_model**-0.5".  ``source`` says who does it so; it is not compared.
-    Raises ValueError or TypeError for a field that `sinusoidal` would refuse, and for a step or scale of 0.
+    PE(p) . PE(p + k) = sum_i cos(omega_i k): even in k, d_model/2 at k = 0, the same in every layout.
+    Raises ValueError or TypeError for distances that are not finite, and as `frequencies` does.
     """
-
-    layout: str = "interleaved"
-    schedule: str = "paper"
-    base: float = 10_000.0
-    odd: str = "error"
-    offset: float = 0.0  # position of row 0 (tokens)
-    scale: float | str = 1.0  # factor on every entry, or "d_model**-0.5"
-    _: KW_ONLY
-    step: float = 1.0  # tokens from one row to the next; -1 where the table descends
-    source: str = field(default="", compare=False, repr=False)
-
-    def __post_init__(self):
-        if isinstance(self.scale, str):
-            check.choice("scale", self.scale, ("d_model**-0.5",))
-        elif check.real("scale", self.scale) == 0:
-            raise ValueError("scale must not be 0")
-        if check.real("step", self.step) == 0:
-            raise ValueError("step must not be 0")
-        sinusoidal(0, 2, self.base, **self._arguments(2))
-
-    def _arguments(self, d_model):
-        scale = d_model**-0.5 if isinstance(self.scale, str) else self.scale
-        return {
-            "schedule": self.schedule,
-            "layout": self.layout,
-            "odd": self.odd,
-            "offset": self.offset,
-            "scale": scale,
-        }
-
-    def table(self, n: int, d_model: int) -> np.ndarray:
-        """The first n rows.  -> (n, d_model) float64.  Raises ValueError or TypeError as `sinusoidal` does."""
-        d_model = check.size("d_model", d_model, least=2)
-        rows = self.step * np.arange(check.size("n", n))
-        return sinusoidal(rows, d_model, self.base, **self._arguments(d_model))
-
-    def _columns(self, d_model):
-        """(d_model,) index into [sines | cosines | zero], and the frequencies (n_pair,) in radian / token."""
-        omega = frequencies(d_model, self.base, schedule=self.schedule, odd=self.odd)
-        return column_order(d_model, layout=self.layout, odd=self.odd), omega
-
-
-@dataclass(frozen=True)
-class GridConvention:
-    """One way to encode the cells of a grid, two coordinates side by side: half of the columns for each.
-
-    ``blocks`` names the four blocks of d_model/4 columns in their order; w is the column of a cell and h its row,
-    both counted from 0.  Cells are listed row by row.
-    Raises ValueError or TypeError for blocks that are not these four, and as `frequencies` does.
-    """
-
-    blocks: tuple[str, ...] = ("sin w", "cos w", "sin h", "cos h")
-    schedule: str = "paper"
-    base: float = 10_000.0
-    source: str = field(default="", compare=False, repr=False)
-
-    def __post_init__(self):
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        if sorted(self.blocks) != ["cos h", "cos w", "sin h", "sin w"]:
-            raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {self.blocks}")
-        frequencies(2, self.base, schedule=self.schedule)
-
-    def table(self, n: tuple[int, int], d_model: int) -> np.ndarray:
-        """The cells of a grid of n = (rows, columns).  -> (rows * columns, d_model) float64
-
-        Raises ValueError or TypeError if d_model is not a positive multiple of 4 or n not two positive integers.
-        """
-        if not isinstance(n, (tuple, list)) or len(n) != 2:
-            raise TypeError(f"n must be (rows, columns) of the grid, got {n!r}")
-        height, width = (check.size("n", one) for one in n)
-        if check.size("d_model", d_model) % 4:
-            raise ValueError(f"d_model must be a multiple of 4, got {d_model}")
-        h, w = np.divmod(np.arange(height * width), width)
-        halves = {axis: sinusoidal(cell, d_model // 2, self.base, schedule=self.schedule, layout="halves")
-                  for axis, cell in (("h", h), ("w", w))}  # each (rows * columns, d_model / 2)  # fmt: skip
-        block = {f"{wave} {axis}": halves[axis][:, part : part + d_model // 4]
-                 for axis in "hw" for wave, part in (("sin", 0), ("cos", d_model // 4))}  # fmt: skip
-        return np.concatenate([block[name] for name in self.blocks], axis=1)
-
-
-# Well-known code, by the name it is known under.  data/conventions.csv has more of what each does.
-CONVENTIONS = {
-    "paper": Convention(source="Vaswani et al. 2017, arXiv 1706.03762, section 3.5"),
-    "tensor2tensor": Convention(
-        "halves", "tensor2tensor", odd="zero_column", source="tensorflow/tensor2tensor bafdc1b, get_timing_signal_1d"
-    ),
-    "fairseq": Convention(
-        "halves", "tensor2tensor", odd="zero_column", offset=2.0,
-        source="facebookresearch/fairseq 3d262bb, SinusoidalPositionalEmbedding with padding_idx = 1",
-    ),
-    "annotated-transformer": Convention(source="harvardnlp/annotated-transformer debc9fd, PositionalEncoding"),
-    "d2l": Convention(source="d2l 1.0.3, PositionalEncoding"),
-    "marian": Convention(
-        "halves", odd="extra_sine", source="transformers 5.23.0, MarianSinusoidalPositionalEmbedding"
-    ),
-    "xlm": Convention(odd="extra_sine", source="transformers 5.23.0, XLM create_sinusoidal_embeddings"),
-    "m2m100": Convention(
-        "halves", "tensor2tensor", odd="zero_column", offset=2.0,
-        source="transformers 5.23.0, M2M100SinusoidalPositionalEmbedding with padding_idx = 1",
-    ),
-    "musicgen": Convention(
-        "halves_cos_first", "tensor2tensor", odd="zero_column",
-        source="transformers 5.23.0, MusicgenSinusoidalPositionalEmbedding",
-    ),
-    "whisper": Convention("halves", "tensor2tensor", source="transformers 5.23.0, Whisper sinusoids"),
-    "x-transformers": Convention(
-        "halves", scale="d_model**-0.5", source="x-transformers 2.31.10, ScaledSinusoidalEmbedding before training"
-    ),
-    "positional-encodings": Convention(odd="truncate", source="positional-encodings 6.0.3, PositionalEncoding1D"),
-    "kerashub": Convention(odd="extra_sine", source="keras-hub 0.32.0, SinePositionEncoding"),
-    "ddpm": Convention(
-        "halves", "tensor2tensor", odd="zero_column",
-        source="hojonathanho/diffusion 1e0dceb, get_timestep_embedding; a position is a time step",
-    ),
-    "diffusers": Convention(
-        "halves_cos_first", odd="zero_column",
-        source="diffusers 0.42.1, get_timestep_embedding as UNet2DConditionModel calls it: flip_sin_to_cos=True, "
-        "downscale_freq_shift=0",
-    ),
-    "xlnet": Convention(
-        "halves", step=-1.0,
-        source="transformers 5.23.0, XLNet relative_positional_encoding: set offset = klen, n = klen + qlen",
-    ),
-    "mae": GridConvention(source="facebookresearch/mae efb2a80, get_2d_sincos_pos_embed; its emb_h holds w"),
-    "timm": GridConvention(("sin h", "sin w", "cos h", "cos w"), source="timm 1.0.31, build_sincos2d_pos_embed"),
-    "timm-interleaved": GridConvention(
-        ("sin h", "cos h", "sin w", "cos w"),
-        source="timm 1.0.31, build_sincos2d_pos_embed with interleave_sin_cos=True",
-    ),
-    "diffusers-2d": GridConvention(source="diffusers 0.42.1, get_2d_sincos_pos_embed with grid_size = base_size"),
-}  # fmt: skip
-
-
-def convert(table, source, target) -> np.ndarray:
-    """The table of one convention as that of another.  table (t, d_model) of ``source`` -> (t, d_model) float64
-
-    ``source`` and ``target`` are conventions or names in `CONVENTIONS`.  Columns are put in the other order, entries
-    are scaled, and where the rows hold other positions each pair is turned by what is missing.  Where the positions
-    agree nothing is computed from the values, so any table, a trained one too, can be put in the other order.
-    Raises TypeError for a table that does not hold real numbers; ValueError for one that is not (t, d_model) or not
-    finite, an unknown name, or a grid where the other is a line; and ValueError, saying what is missing, where the
-    target holds what the source does not: other frequencies are no rearrangement, and a column that was cut off
-    cannot be had back.
-    """
-    table = check.reals("table", table, ndim=2)
-    source, target = (_named(name, one) for name, one in (("source", source), ("target", target)))
-    if type(source) is not type(target):
-        raise ValueError("target must encode as many coordinates as source does: one is of a line, one of a grid")
-    d_model = table.shape[1]
-    if isinstance(source, GridConvention):
-        if (source.schedule, source.base) != (target.schedule, target.base):
-            raise ValueError(_OTHER_FREQUENCIES)
-        if d_model % 4:
-            raise ValueError(f"table must have a multiple of 4 columns, got {d_model}")
-        blocks = dict(zip(source.blocks, np.split(table, 4, axis=1), strict=True))
-        return np.concatenate([blocks[name] for name in target.blocks], axis=1)
-    (order, omega), (wanted, omega_wanted) = source._columns(d_model), target._columns(d_model)
-    if len(omega) != len(omega_wanted) or not np.allclose(omega, omega_wanted, rtol=1e-12, atol=0):
-        raise ValueError(_OTHER_FREQUENCIES)
-    n_pair, row = len(omega), np.arange(len(table))
-    waves = np.full((len(table), 2 * n_pair + 1), np.nan)  # sines, cosines, zero
-    waves[:, -1] = 0
-    waves[:, order] = table
-    further = target.offset - source.offset + (target.step - source.step) * row  # (t,) tokens
-    if further.any():
-        sine, cosine = waves[:, :n_pair].copy(), waves[:, n_pair:-1].copy()
-        s, c = np.sin(further[:, None] * omega), np.cos(further[:, None] * omega)  # (t, n_pair)
-        waves[:, :n_pair], waves[:, n_pair:-1] = sine * c + cosine * s, cosine * c - sine * s
-    result = waves[:, wanted]
-    if np.isnan(result).any():
-        lost = np.setdiff1d(np.arange(2 * n_pair), order)[0]
-        raise ValueError(
-            f"source has no {'sine' if lost < n_pair else 'cosine'} of pair {lost % n_pair}, which target needs: "
-            "that column was cut off"
-        )
-    return result * (target._arguments(d_model)["scale"] / source._arguments(d_model)["scale"])
-
-
-_OTHER_FREQUENCIES = (
-    "target has other frequencies than source (another schedule, base or odd width): the information is not in the "
-    "table, and no order of its columns is that of target; make it anew with target.table(n, d_model)"
-)
-
-
-def _named(name, convention):
-    if isinstance(convention, (Convention, GridConvention)):
-        return convention
-    return CONVENTIONS[check.choice(name, convention, CONVENTIONS)]
+    omega = frequencies(d_model, base, schedule=schedule)
+    return np.cos(check.reals("distance", distance)[..., None] * omega).sum(axis=-1)
 
 
 def misread_frequencies(d_model: int, base: float = 10_000.0, *, reading: str) -> np.ndarray:

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from pe_lib import check, encodings
-from pe_lib.results import write_whole
+from pe_lib.collection import write_whole
 from pe_lib.tasks import IGNORE, TASKS, Task
 from pe_lib.transformer import Config, TinyTransformer
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pe_lib import analysis
-from pe_lib.sinusoidal import misread, sinusoidal
+from pe_lib.sinusoidal import kernel, misread, sinusoidal
 
 
 def test_wavelengths():
@@ -34,14 +34,14 @@ def test_shift_matrices_form_a_group_of_rotations():
 def test_kernel_is_the_dot_product(schedule, layout):
     rows = sinusoidal(np.arange(50), 20, 77.0, schedule=schedule, layout=layout)
     distance = np.abs(np.arange(50)[:, None] - np.arange(50))
-    expected = analysis.kernel(distance, 20, 77.0, schedule=schedule)
+    expected = kernel(distance, 20, 77.0, schedule=schedule)
     np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-12)
 
 
 def test_kernel_rises_where_it_is_known_to():
     """First distance at which the kernel is larger than one step before, by width."""
     for d_model, first in {16: 4, 64: 6, 128: 12, 512: 44, 4096: 245}.items():
-        assert 1 + np.flatnonzero(np.diff(analysis.kernel(np.arange(512), d_model)) > 0)[0] == first
+        assert 1 + np.flatnonzero(np.diff(kernel(np.arange(512), d_model)) > 0)[0] == first
 
 
 @pytest.mark.parametrize("base", [100.0, 10_000.0])
@@ -52,7 +52,7 @@ def test_kernel_limit(base):
     np.testing.assert_allclose(analysis.kernel_limit(k, base), exact, atol=1e-12)
     np.testing.assert_allclose(analysis.kernel_limit(-k, base), exact, atol=1e-12)
     # A sum over very many pairs is the integral.
-    np.testing.assert_allclose(analysis.kernel(k[:4], 200_000, base) / 100_000, exact[:4], atol=1e-4)
+    np.testing.assert_allclose(kernel(k[:4], 200_000, base) / 100_000, exact[:4], atol=1e-4)
 
 
 def test_min_distance():
@@ -98,7 +98,7 @@ def test_shift_residual_tells_paired_from_unpaired():
     ("call", "says"),
     [
         (lambda: analysis.shift_matrix(np.nan, 8), "k must be a finite number, got nan"),
-        (lambda: analysis.kernel([0, np.inf], 8), "distance must be finite, got inf"),
+        (lambda: kernel([0, np.inf], 8), "distance must be finite, got inf"),
         (lambda: analysis.kernel_limit(1, 1.0), "base must be a finite number > 1, got 1"),
         (lambda: analysis.min_distance([[1.0]]), "table must have at least 2 rows"),
         (lambda: analysis.min_distance([1.0, 2.0]), "table must have 2 axes, got shape (2,)"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pe_lib import analysis, bias, encodings, rotary
+from pe_lib import bias, encodings, rotary, sinusoidal
 
 GOLDEN = [e for e in json.loads((Path(__file__).parent / "golden.json").read_text()) if "formula" in e]
 FORMULAS = {"t5_bucket": bias.t5_bucket, "alibi_slopes": bias.alibi_slopes, "xpos_scale": rotary.xpos_scale}
@@ -95,7 +95,7 @@ def test_kerple_and_sandwich():
     published = [64, 62.0937, 57.3819, 42.8200, 30.5435, 10.1777]
     np.testing.assert_allclose(raw[0], published, atol=5e-5)  # 8 heads: nothing is divided in the first
     np.testing.assert_allclose(raw[7], np.array(published) / 8, atol=5e-5)
-    np.testing.assert_allclose(bias.sandwich(3.0, 4, width=16, base=50.0)[1], analysis.kernel(3.0, 16, 50.0) / 4)
+    np.testing.assert_allclose(bias.sandwich(3.0, 4, width=16, base=50.0)[1], sinusoidal.kernel(3.0, 16, 50.0) / 4)
 
 
 def test_fire(rng):

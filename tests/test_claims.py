@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from pe_lib import analysis, claims, results, rotary
+from pe_lib import analysis, collection, rotary
 from pe_lib.encodings import Sinusoidal
 from pe_lib.sinusoidal import frequencies, misread, sinusoidal
+from pe_lib.sinusoidal import kernel as kernel_of
 from pe_lib.tasks import TASKS
 from pe_lib.training import fit, model_for
 
@@ -122,7 +123,7 @@ def decays():
 
 def biases():
     k = np.arange(1, WINDOW)
-    kernel = analysis.kernel(k, 128)
+    kernel = kernel_of(k, 128)
     fits = [np.corrcoef(kernel, x)[0, 1] ** 2 for x in (np.log(k), k)]
     return "false" if fits[0] > 0.85 and fits[0] > fits[1] else "proved"
 
@@ -214,7 +215,7 @@ def rotary_decays():
 
 
 def of_length(encoding, column):
-    return results.read("three_ways").groupby("encoding")[column].get_group(encoding).to_numpy()
+    return collection.read("three_ways").groupby("encoding")[column].get_group(encoding).to_numpy()
 
 
 def sinusoids_fail():
@@ -231,14 +232,14 @@ def uses_context():
 
 
 def relative_better():
-    last = results.read("family_tasks").query("step == steps and task == 'retrieve'").groupby("encoding").accuracy
+    last = collection.read("family_tasks").query("step == steps and task == 'retrieve'").groupby("encoding").accuracy
     relative = max(last.max()[name] for name in ("alibi", "t5", "kerple_log", "sandwich"))
     return "false" if relative < 0.5 < 0.95 < last.min()["sinusoidal"] else "proved"
 
 
 def runs_of(task):
     """The records of the controls of a task, as a function (column, encoding) -> values of the seeds."""
-    records = results.read("controls").set_index(["task", "encoding"]).sort_index()
+    records = collection.read("controls").set_index(["task", "encoding"]).sort_index()
     return lambda column, encoding: records.loc[[(task, encoding)], column]
 
 
@@ -281,45 +282,45 @@ def evidence():
 
 
 def test_the_ledger_is_complete():
-    ledger = claims.ledger()
+    ledger = collection.ledger()
     assert len(ledger) >= 22 and ledger.index.is_unique and set(ledger.index) == set(EVIDENCE)
-    assert set(ledger.status) <= set(claims.STATUSES) and (ledger != "").all(axis=None)
+    assert set(ledger.status) <= set(collection.STATUSES) and (ledger != "").all(axis=None)
     assert list(ledger.test) == [f"tests/{Path(__file__).name}::test_evidence[{claim}]" for claim in ledger.index]
     assert {(row.notebook, row.cell, claim) for claim, row in ledger.iterrows()} == set(printed())
 
 
 @pytest.mark.parametrize("claim", EVIDENCE)
 def test_evidence(claim):
-    assert EVIDENCE[claim]() == claims.ledger().status[claim]
+    assert EVIDENCE[claim]() == collection.ledger().status[claim]
 
 
 def test_notebooks_print_what_the_ledger_says(evidence):
-    assert disagreements(claims.ledger(), evidence, printed()) == set()
+    assert disagreements(collection.ledger(), evidence, printed()) == set()
 
 
 @pytest.mark.parametrize("claim", EVIDENCE)
 def test_a_flipped_verdict_is_caught(claim, evidence, capsys):
     """In the ledger, by the evidence and by the notebook's line; in a notebook, where it would stop the cell."""
-    right, lines = claims.ledger().status[claim], printed()
+    right, lines = collection.ledger().status[claim], printed()
     key = next(key for key in lines if key[2] == claim)
-    for flipped in set(claims.STATUSES) - {right}:
-        ledger = claims.ledger()
+    for flipped in set(collection.STATUSES) - {right}:
+        ledger = collection.ledger()
         ledger.loc[claim, "status"] = flipped
         assert disagreements(ledger, evidence, lines | {key: (flipped, lines[key][1])}) == {claim}  # by the evidence
         assert disagreements(ledger, dict(ledger.status), lines) == {claim}  # by the printed line
         with pytest.raises(AssertionError, match=f"but {right} in data/claims.csv"):
-            claims.verdict(claim, flipped, True, "7")
+            collection.verdict(claim, flipped, True, "7")
     with pytest.raises(AssertionError, match="does not hold: 7"):
-        claims.verdict(claim, right, False, "7")
-    claims.verdict(claim, right, True, "7")
+        collection.verdict(claim, right, False, "7")
+    collection.verdict(claim, right, True, "7")
     assert capsys.readouterr().out == f"verdict on {claim}: {right}. 7\n"
 
 
 def test_unknown_claims_and_statuses():
     with pytest.raises(ValueError, match="claim must be one of dimension, "):
-        claims.verdict("none", "false", True, "7")
+        collection.verdict("none", "false", True, "7")
     with pytest.raises(ValueError, match="status must be one of proved, "):
-        claims.verdict("norm", "maybe", True, "7")
+        collection.verdict("norm", "maybe", True, "7")
 
 
 # The table in the README
@@ -338,11 +339,11 @@ MARKS = re.compile(r"(<!-- made from data/claims.csv -->\n)(.*?)(<!-- end -->)",
 
 
 def test_the_readme_shows_the_ledger():
-    assert MARKS.search(README.read_text())[2] == readme_table(claims.ledger()), "run `make overview`"
+    assert MARKS.search(README.read_text())[2] == readme_table(collection.ledger()), "run `make overview`"
 
 
 if __name__ == "__main__":
-    renewed, lines = claims.ledger(), printed()
+    renewed, lines = collection.ledger(), printed()
     for claim, row in renewed.iterrows():
         renewed.loc[claim, "number"] = lines[row.notebook, row.cell, claim][1]
     LEDGER.write_text(renewed.to_csv())

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from pe_lib.controls import control
+from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
 from pe_lib.encodings import Learned, Sinusoidal
 from pe_lib.identify import FIXES, diagnose
 from pe_lib.probe import probe
-from pe_lib.sinusoidal import CONVENTIONS, READINGS, Convention, GridConvention, misread, sinusoidal
+from pe_lib.sinusoidal import READINGS, misread, sinusoidal
 
 
 def names(*arguments, **options):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_lib import results, runs
+from pe_lib import collection, runs
 
 EXPERIMENTS = Path(__file__).parent.parent / "notebooks" / "experiments"
 ACCURACY, STEPS = 0.02, 50  # how far beyond the recorded seeds a run may end, and solve its task
@@ -38,7 +38,7 @@ def rows(table, **values):
 @pytest.mark.parametrize(("name", "experiment", "point"), SAMPLE)
 def test_records_have_not_drifted(again, name, experiment, point):
     point = {"task": "reverse"} | point
-    recorded = rows(results.read(name), task="reverse", encoding=point["encoding"])
+    recorded = rows(collection.read(name), task="reverse", encoding=point["encoding"])
     new, old = rows(again, **point), rows(recorded, seed=point["seed"])
     assert len(new) == len(old) > 0
     if experiment == "controls":  # a row a run

@@ -17,14 +17,14 @@ import pytest
 from distributed import LocalCluster
 from nbformat import NO_CONVERT, read, v4, write
 
-from pe_lib import results, runs
+from pe_lib import DATA, collection, runs
 
 DEFAULTS = "seed = 0\nlr = 1e-3\nencoding = 'nope'\nmask = True\nlengths = [4, 8]\nlimit = None"
 SHOW = """\
 import os
-from pe_lib import results
-results.report([{"seed": 10, "threads": os.environ["OMP_NUM_THREADS"], "here": os.listdir()}, {"seed": 11}])
-results.report([{"seed": seed, "lengths": lengths, "lr": lr}])"""
+from pe_lib import collection
+collection.report([{"seed": 10, "threads": os.environ["OMP_NUM_THREADS"], "here": os.listdir()}, {"seed": 11}])
+collection.report([{"seed": seed, "lengths": lengths, "lr": lr}])"""
 KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # the parent of the kernel is the worker
 
 
@@ -217,9 +217,9 @@ def test_package_version_changes_with_the_library(tmp_path, monkeypatch):
 
 
 def test_a_run_depends_on_the_data_that_its_notebook_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "DATA", tmp_path / "data")
+    monkeypatch.setattr(collection, "DATA", tmp_path / "data")
     (tmp_path / "data/results").mkdir(parents=True)
-    path = notebook(tmp_path / "case.ipynb", "from pe_lib import results; results.read('first')")
+    path = notebook(tmp_path / "case.ipynb", "from pe_lib import collection; collection.read('first')")
     keys = [runs.plan([(path, {})])[0][3]["key"]]
     for name, text in [("results/first.csv", "1"), ("results/first.csv", "2"), ("first.csv", "2")]:
         (tmp_path / "data" / name).write_text(text)
@@ -348,7 +348,7 @@ def test_grid_text_that_is_refused(text):
 )
 def test_report_refuses_what_is_not_a_list_of_plain_dicts(records):
     with pytest.raises(TypeError, match=r"^records must be"):
-        results.report(records)
+        collection.report(records)
 
 
 def test_table_is_one_row_a_result_with_the_parameters(out):
@@ -361,29 +361,29 @@ def test_table_is_one_row_a_result_with_the_parameters(out):
 
 
 def test_read_results_finds_the_table_beside_the_package(tmp_path, monkeypatch):
-    assert results.DATA == Path(runs.__file__).resolve().parent.parent / "data"
-    monkeypatch.setattr(results, "DATA", tmp_path / "data")
+    assert DATA == Path(runs.__file__).resolve().parent.parent / "data"
+    monkeypatch.setattr(collection, "DATA", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="'first'; there are: none"):
-        results.read("first")
+        collection.read("first")
     (tmp_path / "data/results").mkdir(parents=True)
     (tmp_path / "data/results/first.csv").write_text("encoding,loss\nnope,0.1234567890123456789\n")
     (tmp_path / "data/results/second.csv").write_text("a\n1\n")
-    found = results.read("first")
+    found = collection.read("first")
     assert found["loss"][0] == 0.1234567890123456789 and found["encoding"][0] == "nope"
     with pytest.raises(FileNotFoundError, match="'third'; there are: first, second"):
-        results.read("third")
+        collection.read("third")
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def no_room(*_, **__):
         raise OSError("no room")
 
-    results.write_whole(tmp_path / "a.json", "old")
+    collection.write_whole(tmp_path / "a.json", "old")
     for owner, name in ((os, "replace"), (Path, "write_bytes")):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="no room"):
             patch.setattr(owner, name, no_room)
-            results.write_whole(tmp_path / "a.json", "new")
+            collection.write_whole(tmp_path / "a.json", "new")
         assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
         assert (tmp_path / "a.json").read_text() == "old"
 
@@ -392,7 +392,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_csv_holds_what_these_runs_reported(tmp_path, scheduler, capsys):
-    reports = notebook(tmp_path / "case.ipynb", "from pe_lib import results", "results.report([{'twice': 2 * seed}])")
+    cell = "from pe_lib import collection; collection.report([{'twice': 2 * seed}])"
+    reports = notebook(tmp_path / "case.ipynb", cell)
     asked = ["--out", str(tmp_path / "out"), "--csv", str(tmp_path / "t.csv"), "--scheduler", scheduler]
     assert runs.main([str(reports), "--grid", "seed=3,4", *asked]) == 0
     text = (tmp_path / "t.csv").read_text()

@@ -1,10 +1,10 @@
-"""What `compare` measures, against what is known of a few encodings; all of them have a row in test_encodings."""
+"""What `measure` measures, against what is known of a few encodings; all of them have a row in test_encodings."""
 
 import pytest
 import torch
 
-from pe_lib.compare import cost, enters, sees
 from pe_lib.encodings import ENCODINGS, build
+from pe_lib.measure import cost, enters, sees
 from pe_lib.transformer import Config
 
 CONFIG = Config(10, 10, 64, d_model=32, n_head=4, n_layer=2)

@@ -1,4 +1,4 @@
-"""Results: what a notebook hands over, the tables kept in ``data/results``, and files that are whole or not there."""
+"""The collection: what a notebook hands over, the records kept in ``data/results``, the ledger of claims."""
 
 import json
 import os
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from pe_lib import DATA, check
+
 # IPython is imported where it is used: reading a table needs none.
 
 MIME = "application/vnd.pe_lib.records+json"  # marks what was reported among the outputs of a notebook
-DATA = Path(__file__).resolve().parent.parent / "data"
+STATUSES = ("proved", "proved with a condition", "true on average", "false", "true but irrelevant", "a choice")
 
 
 def report(records: list[dict]) -> None:
@@ -34,6 +36,27 @@ def read(name: str) -> pd.DataFrame:
     if name not in names:
         raise FileNotFoundError(f"no results are called {name!r}; there are: {', '.join(names) or 'none'}")
     return pd.read_csv(DATA / "results" / f"{name}.csv")
+
+
+def ledger() -> pd.DataFrame:
+    """The claims, a row each, by their id; data/README.md explains the columns."""
+    return pd.read_csv(DATA / "claims.csv", dtype=str, keep_default_na=False).set_index("id")
+
+
+def verdict(claim: str, status: str, evidence: bool, number: str) -> None:
+    """Prints the verdict on a claim, with the number that decides.  For the last line of the cell that checks it.
+
+    Raises ValueError for a claim that is not in the ledger or an unknown status, and AssertionError if the evidence
+    does not hold or the ledger has another verdict.
+    """
+    known = ledger().status
+    check.choice("claim", claim, known.index)
+    check.choice("status", status, STATUSES)
+    if not evidence:
+        raise AssertionError(f"the evidence that {claim!r} is {status} does not hold: {number}")
+    if known[claim] != status:
+        raise AssertionError(f"{claim!r} is {status} here, but {known[claim]} in data/claims.csv")
+    print(f"verdict on {claim}: {status}. {number}")
 
 
 def plain(name: str, value):
