@@ -26,7 +26,7 @@ overview: .venv/installed  ## take the figure of the README and the numbers of d
 	$(BIN)/python tests/test_claims.py
 
 clean:  ## remove what the other targets made
-	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt
