@@ -22,7 +22,7 @@ def executed(path: Path) -> NotebookNode:
     """The notebook with the outputs of now.  SystemExit, which names the cell, if one fails."""
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, kernel_name="python3", record_timing=False, timeout=None, resources=folder)
+    client = NotebookClient(notebook, kernel_name="python3", timeout=None, resources=folder)
     try:
         client.execute()
     except CellExecutionError as error:

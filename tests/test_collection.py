@@ -102,6 +102,12 @@ def test_only_what_a_person_must_say_is_typed():
     assert list(pd.read_csv(DATA / "claims.csv").columns) == ["id", "claim", "who", "status", "condition"]
 
 
+def test_the_ledger_holds_text_only(tmp_path, monkeypatch):
+    (tmp_path / "claims.csv").write_text("id,claim,who,status,condition\nlong,12,NA,false,\n")
+    monkeypatch.setattr(collection, "DATA", tmp_path)
+    assert list(collection.ledger().loc["long"]) == ["12", "NA", "false", "", "", "", ""]
+
+
 def test_the_ledger_says_where_a_claim_is_tried():
     row = collection.ledger().loc["smooth"]
     assert (row.notebook, row.cell) == ("06_claims_on_trial", "smooth") and row.number.startswith("neighbours have")

@@ -214,6 +214,7 @@ def test_execute_stores_what_is_stored(tmp_path):
     path = tmp_path / "04_frequencies.ipynb"
     edited = json.loads(before)
     edited["metadata"]["language_info"]["version"] = "3.0"
+    edited["metadata"]["toc"] = {"base_numbering": 1}
     edited["cells"][1]["metadata"]["execution"] = {"iopub.status.idle": "now"}
     path.write_text(json.dumps(edited))
     done = execute(path)

@@ -1,5 +1,7 @@
 """README, CONTRIBUTING and what is generated keep in step with the notebooks and the library."""
 
+import base64
+import importlib.util
 import itertools
 import json
 import re
@@ -34,6 +36,39 @@ def test_what_is_generated_is_up_to_date():
     check = [sys.executable, str(TOP / ".ci" / "tables.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """The script behind `make tables`, on a folder with one text, one notebook and its figure."""
+    specification = importlib.util.spec_from_file_location("tables", TOP / ".ci" / "tables.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    block = "before\n<!-- [[[cog cog.outl(str(6 * 7)) ]]] -->\n<!-- [[[end]]] -->\nafter"
+    (tmp_path / "README.md").write_text(block)
+    figure = {"data": {"image/png": base64.b64encode(b"figure").decode()}}
+    cells = [{"cell_type": "markdown", "source": block}, {"cell_type": "code", "source": "", "outputs": [figure]}]
+    (tmp_path / "00.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "figure.png").write_bytes(b"old")
+    monkeypatch.setattr(module, "TOP", tmp_path)
+    monkeypatch.setattr(module, "TEXTS", [tmp_path / "README.md"])
+    monkeypatch.setattr(module, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(module, "START", tmp_path / "00.ipynb")
+    monkeypatch.setattr(module, "FIGURE", tmp_path / "figure.png")
+    return module
+
+
+def test_what_is_out_of_date_is_named_and_renewed(tables, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert tables.main(check=True) == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    named = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert named == {"README.md", "00.ipynb", "figure.png"}
+    assert tables.main(check=False) == 0
+    assert "]]] -->\n42\n<!--" in (tmp_path / "README.md").read_text()
+    assert "42\n" in json.loads((tmp_path / "00.ipynb").read_text())["cells"][0]["source"]
+    assert (tmp_path / "figure.png").read_bytes() == b"figure"
+    assert tables.main(check=True) == 0
 
 
 def test_python_in_the_readme_runs():
