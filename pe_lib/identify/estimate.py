@@ -151,7 +151,7 @@ def _structures(values: Floats) -> list[tuple[str, tuple[str, ...]]]:
 class Circles:
     """A table as a layout pairs its columns: z = cosine + i sine of each whole pair, of unit root mean square.
 
-    whole      pairs of which no half was cut off, (n_pair,) booleans
+    n_pair     pairs of the layout, and ``whole``, those of which no half was cut off
     amplitude  what z was divided by
     spread     standard deviation of |z|, relative to the amplitude
     """
@@ -161,7 +161,8 @@ class Circles:
     d_model: int
     row: npt.NDArray[np.integer]  # (t,)
     z: npt.NDArray[np.complex128]  # (t, pairs)
-    whole: npt.NDArray[np.bool_]
+    n_pair: int
+    whole: npt.NDArray[np.integer]
     amplitude: float
     spread: float
 
@@ -181,11 +182,11 @@ def _circles(sample: Sample, layout: str, odd: str) -> Circles:
     waves = np.full((len(sample.values), 2 * n_pair + 1), np.nan)  # sines, cosines, zero; NaN where one was cut off
     waves[:, column_order(d_model, layout=layout, odd=odd)] = sample.values
     z = waves[:, n_pair:-1] + 1j * waves[:, :n_pair]  # (t, n_pair)
-    whole = np.isfinite(z).all(axis=0)
+    whole = np.flatnonzero(np.isfinite(z).all(axis=0))
     z = z[:, whole]
-    amplitude = np.sqrt(np.mean(np.abs(z) ** 2))
-    spread = np.std(np.abs(z)) / (amplitude or 1)
-    return Circles(layout, odd, d_model, sample.row, z / (amplitude or 1), whole, amplitude, spread)
+    amplitude = float(np.sqrt(np.mean(np.abs(z) ** 2)))
+    spread = float(np.std(np.abs(z))) / (amplitude or 1)
+    return Circles(layout, odd, d_model, sample.row, z / (amplitude or 1), n_pair, whole, amplitude, spread)
 
 
 def _fits_of_layout(
@@ -195,9 +196,9 @@ def _fits_of_layout(
     circles = _circles(sample, layout, policies[0])
     if circles.amplitude == 0 or circles.spread > 3 * FITS:
         return [], f"sine and cosine do not lie on one circle (radius {circles.spread:.0%} off)"
-    n_row, n_pair = circles.z.shape
+    n_row, n_whole = circles.z.shape
     # Steps of one token first; another step is measured from three pairs and four rows on.
-    for free in (False, True) if n_pair >= 3 and n_row >= 4 else (False,):
+    for free in (False, True) if n_whole >= 3 and n_row >= 4 else (False,):
         best = _best(sample, circles, free, thorough)
         if best is not None and best.rms < _largest_error(circles, best, free, wrong_angles):
             return _with_round_bases(sample, best, policies, free), "fits"
@@ -217,7 +218,7 @@ def _largest_error(circles: Circles, fit: Fit, free: bool, wrong_angles: bool) -
 def _best(sample: Sample, circles: Circles, free: bool, thorough: bool) -> Fit | None:
     """The best of all fits of one layout, polished, with the base as measured."""
     names = ["offset", "scale"]
-    if len(circles.whole) > 1:
+    if circles.n_pair > 1:
         names.append("base")
     if free:
         names.append("step")
@@ -282,7 +283,7 @@ def _turnings(circles: Circles, free: bool, thorough: bool) -> list[Turning]:
     """Bases that the turning from row to row allows, the likeliest first."""
     first = _lagged(circles.z, circles.row, 1)
     step = np.angle(first[0]) if free else np.copysign(1.0, np.angle(first[0]))
-    if len(circles.whole) == 1:
+    if circles.n_pair == 1:
         return [Turning(PAPER_BASE, step)]
     if len(first) == 1:  # a pair and a half (three columns): no second turning to measure, so all are tried
         return [Turning(base, step) for base in TRIED_BASES]

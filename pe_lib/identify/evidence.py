@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pe_lib import check
-from pe_lib.conventions import GridConvention
+from pe_lib.conventions import Convention
 from pe_lib.identify.answer import Answer, ask
 from pe_lib.identify.identification import Identification, as_table
 from pe_lib.identify.misreading import Misreading, explanation
@@ -117,12 +117,12 @@ class Evidence:
         return explanation(self.rows, self.base) if self.is_finite else None
 
     @property
-    def line(self) -> Identification | None:
+    def line(self) -> Convention | None:
         """The convention that the first rows follow, if it is one of a line."""
-        made_by = self.explanation
-        if not isinstance(made_by, Identification) or made_by.layout is None:
+        if not isinstance(self.explanation, Identification):
             return None
-        return None if isinstance(made_by.convention, GridConvention) else made_by
+        convention = self.explanation.convention
+        return convention if isinstance(convention, Convention) else None
 
 
 def gather(encode: Any, d_model: int | None = None, *, base: float = 10_000.0, tolerance: float = 1e-3) -> Evidence:
@@ -136,9 +136,8 @@ def gather(encode: Any, d_model: int | None = None, *, base: float = 10_000.0, t
         return Evidence(table, base, tolerance, sample=Answer(table))
     of_widths = probe(encode, d_model)
     # Of a class one instance is asked about all but widths: its state is then that of a user's module.
-    probed = of_widths
-    if inspect.isclass(encode):
-        probed = probe(encode(of_widths.d_model), of_widths.d_model)
+    is_class = inspect.isclass(encode)
+    probed = probe(encode(of_widths.d_model), of_widths.d_model) if is_class else of_widths
     sample = probed.answer(SAMPLE)
     rows, limit = _longest(probed)
     if not np.isfinite(rows).all():
@@ -170,19 +169,19 @@ def _longest(probed: Probe) -> tuple[npt.NDArray[np.float64], Limit | None]:
     """As many rows as let slow errors show, or as there are; and the limit if there is one."""
     fails_at = LONGEST if probed.d_model <= WIDE else LONGEST_WIDE
     answer = probed.answer(fails_at)
-    if answer.ok:
+    if answer.error is None:
         return answer.value, None
-    failure = answer
+    error = answer.error
     longest = probed.answer(TOKENS)
     tokens = TOKENS
     while fails_at - tokens > 1:
         middle = (tokens + fails_at) // 2
         answer = probed.answer(middle)
-        if answer.ok:
+        if answer.error is None:
             tokens, longest = middle, answer
         else:
-            fails_at, failure = middle, answer
-    return longest.unwrap(), Limit(tokens, fails_at, failure.error)
+            fails_at, error = middle, answer.error
+    return longest.unwrap(), Limit(tokens, fails_at, error)
 
 
 def _far(probed: Probe) -> Answer | None:
@@ -197,9 +196,10 @@ def _options(probed: Probe) -> tuple[OptionAnswers, ...]:
         if kind not in probed.options:
             continue
         name = probed.options[kind]
+        setting: dict[str, Any] = {name: value}
         plain = probed.answer(OPTION)
-        same = probed.answer(OPTION, **{name: value})
-        fresh = probed.answer(OPTION_FRESH, **{name: value})
+        same = probed.answer(OPTION, **setting)
+        fresh = probed.answer(OPTION_FRESH, **setting)
         answers.append(OptionAnswers(name, value, plain, same, fresh))
     return tuple(answers)
 
@@ -227,7 +227,8 @@ def _with_x(probed: Probe, n: int, dtype: Any) -> Answer:
 
 
 def _with_option(probed: Probe, n: int, dtype: Any) -> Answer:
-    return probed.answer(n, **{probed.options["dtype"]: dtype})
+    setting: dict[str, Any] = {probed.options["dtype"]: dtype}
+    return probed.answer(n, **setting)
 
 
 def _widths(probed: Probe) -> tuple[tuple[int, Answer], ...]:

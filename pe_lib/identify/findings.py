@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pe_lib.conventions import Convention
 from pe_lib.identify.answer import Answer
 from pe_lib.identify.evidence import OPTION, OPTION_FRESH, SHORT, Evidence
 from pe_lib.identify.identification import Identification, identify_values
@@ -133,7 +134,7 @@ def unknown(evidence: Evidence) -> Iterator[Finding]:
 def doubled(evidence: Evidence) -> Iterator[Finding]:
     """The base is the square of the one that is meant."""
     line, base = evidence.line, evidence.base
-    if line is None or not line.base or line.schedule != "paper" or evidence.rows.shape[1] <= 5:
+    if line is None or line.schedule != "paper" or evidence.rows.shape[1] <= 5:
         return
     if np.isclose(line.base, base**2, rtol=1e-3):
         says = "i runs over the even columns and is multiplied by two once more: the exponent is 4i/d"
@@ -143,7 +144,7 @@ def doubled(evidence: Evidence) -> Iterator[Finding]:
 def precedence(evidence: Evidence) -> Iterator[Finding]:
     """Frequencies fall by a whole power of e from pair to pair."""
     line = evidence.line
-    if line is None or not line.base or evidence.rows.shape[1] <= 5:
+    if line is None or evidence.rows.shape[1] <= 5:
         return
     slope = -np.log(omega_of(line, evidence.rows.shape[1])[1])
     if round(slope) in (1, 2) and np.isclose(slope, round(slope), rtol=1e-4):
@@ -166,7 +167,7 @@ def step(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("step", f"positions are multiplied by {line.step:.6g}", _positions(line))
 
 
-def _positions(line: Identification) -> str:
+def _positions(line: Convention) -> str:
     return f"row r holds position {line.offset:.6g} + {line.step:.6g} r"
 
 
@@ -180,23 +181,23 @@ class Rows:
     row: npt.NDArray[np.integer]
     values: npt.NDArray[np.float64]
 
-    def error(self, line: Identification, rounding: Rounding = EXACT) -> npt.NDArray[np.float64]:
+    def error(self, line: Convention, rounding: Rounding = EXACT) -> npt.NDArray[np.float64]:
         """Largest error of each row, relative to the scale; 0 for a row of zeros.  -> (n,)"""
         expected = rows_of(line, self.row, self.values.shape[1], rounding)
-        error = np.abs(self.values - expected).max(axis=1) / abs(line.scale)
+        error = np.abs(self.values - expected).max(axis=1) / abs(float(line.scale))
         # float16 overflows to NaN; 2 is the worst there is.
         return np.nan_to_num(error, nan=2.0) * self.values.any(axis=1)
 
-    def least_error(self, lines: list[Identification]) -> npt.NDArray[np.float64]:
+    def least_error(self, lines: list[Convention]) -> npt.NDArray[np.float64]:
         """The errors of the line that comes nearest."""
         return min((self.error(line) for line in lines), key=np.median)
 
-    def nearest_rounding(self, lines: list[Identification]) -> tuple[float, str]:
+    def nearest_rounding(self, lines: list[Convention]) -> tuple[float, str]:
         """The rounding that explains the rows best.  -> its median error, its name"""
-        medians = {}
+        medians: dict[str, float] = {}
         for name, rounding in ROUNDINGS.items():
             medians[name] = min(np.median(self.error(line, rounding)) for line in lines)
-        nearest = min(medians, key=medians.get)
+        nearest = min(medians, key=lambda name: medians[name])
         return medians[nearest], nearest
 
     def at(self, index: npt.NDArray[np.integer]) -> "Rows":
@@ -210,7 +211,7 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
     if line is None:
         return
     lines = [line]
-    if line.base and abs(line.base / evidence.base - 1) < 0.1:  # it may be the base that was meant, ill measured
+    if abs(line.base / evidence.base - 1) < 0.1:  # it may be the base that was meant, ill measured
         lines.append(replace(line, base=evidence.base))
     table = Rows(np.arange(len(evidence.rows)), evidence.rows)
     blocks = [table]
@@ -226,7 +227,7 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
             return
 
 
-def _wrong_rows(rows: Rows, error: npt.NDArray[np.float64], limit: float, lines: list[Identification]) -> Finding:
+def _wrong_rows(rows: Rows, error: npt.NDArray[np.float64], limit: float, lines: list[Convention]) -> Finding:
     """What is said of rows whose error is above the limit."""
     wrong = np.flatnonzero(error > limit)
     some = wrong[:: 1 + len(wrong) // 500]
@@ -248,7 +249,7 @@ def _wrong_rows(rows: Rows, error: npt.NDArray[np.float64], limit: float, lines:
 def log_space(evidence: Evidence) -> Iterator[Finding]:
     """Frequencies are off by what the way of the logarithm rounds away in float32."""
     line, (n_row, d_model) = evidence.line, evidence.rows.shape
-    if line is None or line.step != 1 or not line.base or line.schedule != "paper":
+    if line is None or line.step != 1 or line.schedule != "paper":
         return
     if d_model % 2 or n_row < 1000:
         return

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,8 @@ class Identification:
         base, schedule = self.base or PAPER_BASE, self.schedule or SCHEDULES[0]
         if "," in self.layout:
             return GridConvention(tuple(self.layout.split(", ")), schedule, base)
-        return Convention(self.layout, schedule, base, self.odd, self.offset, self.scale, step=self.step)
+        line: dict[str, Any] = {name: getattr(self, name) for name in ("odd", "offset", "scale", "step")}
+        return Convention(self.layout, schedule, base, **line)
 
 
 def identify(table: npt.ArrayLike) -> Identification:
@@ -108,15 +110,23 @@ def identify_values(table: npt.NDArray[np.float64], *, wrong_angles: bool = Fals
     if not wrong_angles and away.max() > limit:
         first = row[(away > limit).argmax()]
         return _none(table, f"learned or unknown: the first {MOST_ROWS} rows are a sinusoid, but not row {first}")
-    line = _line(fit, table.shape[1], float(away.max()))
-    zeros = np.setdiff1d(np.arange(len(table)), row)
-    facts = words.Facts(*table.shape, line, zeros, row[away.argmax()], near)
-    return replace(line, text=words.text_of_line(facts))
+    facts = words.Facts(
+        n_row=table.shape[0],
+        d_model=table.shape[1],
+        fit=fit,
+        one_pair=len(frequencies(table.shape[1], odd=fit.odd)) == 1,
+        error=float(away.max()),
+        worst=row[away.argmax()],
+        zeros=np.setdiff1d(np.arange(len(table)), row),
+        fits=near,
+    )
+    return _line(facts)
 
 
 def _none(table: npt.NDArray, verdict: str, seen: list[str] | None = None) -> Identification:
     """What is said of a table without a name."""
-    return Identification(None, text=words.text_of_none(*table.shape, verdict, seen or []))
+    n_row, d_model = table.shape
+    return Identification(None, text=words.text_of_none(n_row, d_model, verdict, seen or []))
 
 
 def _unknowable(table: npt.NDArray, row: npt.NDArray) -> str:
@@ -136,18 +146,19 @@ def _round_scale(fit: Fit, size: float, n_entry: int) -> float:
     return float(np.copysign(short if digits <= 3 else scale, fit.scale))
 
 
-def _line(fit: Fit, d_model: int, error: float) -> Identification:
-    """A fit as an identification, still without text."""
-    one_pair = len(frequencies(d_model, odd=fit.odd)) == 1
+def _line(facts: words.Facts) -> Identification:
+    """The identification of a table whose convention was found."""
+    fit = facts.fit
     return Identification(
         layout=fit.layout,
-        schedule=None if one_pair else fit.schedule,
-        base=None if one_pair else fit.base,
+        schedule=None if facts.one_pair else fit.schedule,
+        base=None if facts.one_pair else fit.base,
         offset=fit.offset,
         scale=fit.scale,
         odd=fit.odd,
         step=fit.step,
-        error=error,
+        error=facts.error,
+        text=words.text_of_line(facts),
     )
 
 
@@ -184,11 +195,12 @@ def _grid_of_width(table: npt.NDArray, blocks: tuple[str, ...], width: int) -> I
     if not np.allclose(sines[:width], sines[width : 2 * width], atol=0.05):
         return None
     line = identify_values(np.hstack([sines, cosines])[:width])
-    if line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):
+    if line.error is None or line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):
         return None
+    grid = (n_cell // width, width)
     convention = GridConvention(blocks, line.schedule or SCHEDULES[0], line.base or PAPER_BASE)
-    error = float(np.abs(convention.table((n_cell // width, width), d_model) - table).max())
+    error = float(np.abs(convention.table(grid, d_model) - table).max())
     if error >= max(10 * line.error, 1e-6):
         return None
-    grid = replace(line, layout=", ".join(blocks), odd="error", error=error)
-    return replace(grid, text=words.text_of_grid(n_cell, d_model, width, grid))
+    text = words.text_of_grid(grid, d_model, convention, line.schedule or "any", error)
+    return replace(line, layout=", ".join(blocks), odd="error", error=error, text=text)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pe_lib.conventions import Convention, GridConvention
 from pe_lib.identify.identification import Identification, identify_values
 from pe_lib.identify.rounding import rows_of
 
@@ -52,8 +53,8 @@ def explanation(rows: npt.NDArray[np.float64], base: float) -> Identification | 
     ``base`` is the one that was meant.
     """
     first = _precise_prefix(rows)
-    if first is None or first.error > 1e-3 * abs(first.scale):
-        misreading = _misreading(rows, base, first)
+    if not _is_precise(first):
+        misreading = _misreading(rows, base, first.convention if first else None)
         if misreading is not None:
             return misreading
     return first or identify_values(rows[: PREFIXES[-1]], wrong_angles=True)
@@ -68,10 +69,17 @@ def _precise_prefix(rows: npt.NDArray) -> Identification | None:
     return None
 
 
-def _misreading(rows: npt.NDArray, base: float, first: Identification | None) -> Misreading | None:
+def _is_precise(first: Identification | None) -> bool:
+    """Does the convention give the values so well that no misreading can be meant?"""
+    if first is None or first.error is None or first.scale is None:
+        return False
+    return first.error <= 1e-3 * abs(first.scale)
+
+
+def _misreading(rows: npt.NDArray, base: float, convention: Convention | GridConvention | None) -> Misreading | None:
     """The wrong reading that gives these rows, with the base intended or another.
 
-    ``first`` is what was identified, if anything was: a misreading must come much nearer.
+    ``convention`` is what was identified, if anything was: a misreading must come much nearer.
     """
     values = rows[:MOST_ROWS]
     n, d_model = values.shape
@@ -80,9 +88,9 @@ def _misreading(rows: npt.NDArray, base: float, first: Identification | None) ->
     unit = values / np.sqrt(2 * np.mean(values**2))
     best = min(_fits(unit, base), key=Misreading._preference)
     error = 0.3
-    if first is not None and "," not in first.layout:
-        left = values - rows_of(first, np.arange(n), d_model)
-        error = np.sqrt(np.mean(left**2)) / abs(first.scale)
+    if isinstance(convention, Convention):
+        left = values - rows_of(convention, np.arange(n), d_model)
+        error = np.sqrt(np.mean(left**2)) / abs(float(convention.scale))
     return best if best.error <= error / 3 else None
 
 

@@ -95,7 +95,8 @@ class Probe:
         """What it returns for n tokens, as it is; ``x`` instead of the zeros it would be given."""
         width = d_model or self.d_model
         arguments = (x,) if x is not None else self.way.arguments(self.library, n, width, start)
-        encode = self.encode(width) if inspect.isclass(self.encode) else self.encode
+        is_class = inspect.isclass(self.encode)
+        encode = self.encode(width) if is_class else self.encode
         torch = sys.modules.get("torch")
         no_gradients = torch.no_grad() if torch else contextlib.nullcontext()
         with np.errstate(all="ignore"), no_gradients, _evaluating(encode):

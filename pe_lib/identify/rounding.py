@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pe_lib.identify.estimate import PAPER_BASE
-from pe_lib.identify.identification import Identification
-from pe_lib.sinusoidal import SCHEDULES, column_order, frequencies
+from pe_lib.conventions import Convention
+from pe_lib.sinusoidal import column_order, frequencies
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,19 +63,18 @@ ROUNDINGS = {
 }
 
 
-def omega_of(line: Identification, d_model: int) -> Floats:
-    """Frequencies of an identified convention.  -> (n_pair,) radian / token"""
-    base, schedule = line.base or PAPER_BASE, line.schedule or SCHEDULES[0]
-    return frequencies(d_model, base, schedule=schedule, odd=line.odd)
+def omega_of(line: Convention, d_model: int) -> Floats:
+    """Frequencies of a convention.  -> (n_pair,) radian / token"""
+    return frequencies(d_model, line.base, schedule=line.schedule, odd=line.odd)
 
 
-def rows_of(line: Identification, row: npt.NDArray, d_model: int, rounding: Rounding = EXACT) -> Floats:
-    """Rows ``row`` (t,) of an identified convention, with its angles rounded.  -> (t, d_model)"""
+def rows_of(line: Convention, row: npt.NDArray, d_model: int, rounding: Rounding = EXACT) -> Floats:
+    """Rows ``row`` (t,) of a convention whose scale is a number, with its angles rounded.  -> (t, d_model)"""
     pos = line.offset + line.step * row
     angle = rounding.angle(pos, omega_of(line, d_model))
     with np.errstate(invalid="ignore"):  # float16 overflows
         waves = np.concatenate([np.sin(angle), np.cos(angle), 0 * pos[:, None]], axis=1)
-    return line.scale * waves[:, column_order(d_model, layout=line.layout, odd=line.odd)]
+    return float(line.scale) * waves[:, column_order(d_model, layout=line.layout, odd=line.odd)]
 
 
 # Frequencies by way of the logarithm
@@ -91,7 +89,7 @@ class FrequencyDistances:
     to_logarithm: float  # exp(-2i log(base) / d) in float32, the nearer of two ways to write it
 
 
-def frequency_distances(rows: Floats, line: Identification) -> FrequencyDistances | None:
+def frequency_distances(rows: Floats, line: Convention) -> FrequencyDistances | None:
     """How far the frequencies of rows (t, d) are from those of the convention that they follow, by way of making.
 
     None where too few turn fast enough for their rounding to show.
@@ -104,7 +102,7 @@ def frequency_distances(rows: Floats, line: Identification) -> FrequencyDistance
         return None
     waves = np.empty_like(rows)
     waves[:, column_order(d_model, layout=line.layout)] = rows
-    z = (waves[:, n_pair:] + 1j * waves[:, :n_pair]) / line.scale  # (t, n_pair)
+    z = (waves[:, n_pair:] + 1j * waves[:, :n_pair]) / float(line.scale)  # (t, n_pair)
     miss = np.angle(z * np.exp(-1j * pos[:, None] * omega))  # (t, n_pair) radian
     slope = (miss * pos[:, None]).sum(axis=0) / (pos**2).sum()  # (n_pair,) radian / token
     measured = slope / omega
