@@ -78,3 +78,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def summary(records, by=("encoding", "step"), value: str = "accuracy") -> pd.DataFrame:
+    """Mean, lowest and highest ``value`` over the seeds, and their number.  -> a row for each group of ``by``
+
+    records: a list of records or a DataFrame of them; the groups keep the order of the records.
+    Raises ValueError if a seed comes twice in a group: then the records differ in something that is not in ``by``.
+    """
+    records = pd.DataFrame(records)
+    if records.duplicated([*by, "seed"]).any():
+        raise ValueError(f"by must tell the records of a seed apart, got {', '.join(by)}")
+    groups = records.groupby(list(by), sort=False, dropna=False)[value]
+    return groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()

@@ -18,7 +18,7 @@ from pe_lib import analysis, collection, rotary
 from pe_lib.encodings import Sinusoidal
 from pe_lib.sinusoidal import frequencies, misread, sinusoidal
 from pe_lib.sinusoidal import kernel as kernel_of
-from pe_lib.tasks import TASKS
+from pe_lib.tasks import Reverse
 from pe_lib.training import fit, model_for
 
 TOP = Path(__file__).parent.parent
@@ -164,9 +164,10 @@ def concatenate():
 
 def muddles():
     """The attention of a trained model does not care which tokens stand there, and its answers do."""
-    model, rng = model_for("reverse", "sinusoidal", 1, sizes={"n_layer": 1}), np.random.default_rng(1)
-    accuracy = fit(model, TASKS["reverse"], rng, steps=300, batch=32, lr=5e-3, eval_every=300)[-1]["accuracy"]
-    tokens = torch.from_numpy(TASKS["reverse"].sample(rng, 100, 16)[0])
+    reverse = Reverse()
+    model, rng = model_for(reverse, "sinusoidal", 1, n_layer=1), np.random.default_rng(1)
+    accuracy = fit(model, reverse, rng, steps=300, batch=32, lr=5e-3, eval_every=300)[-1]["accuracy"]
+    tokens = torch.from_numpy(reverse.sample(rng, 100)[0])
     with torch.no_grad():
         weight = model.attention(tokens)[0]  # (b, h, t, s)
     return "false" if accuracy > 0.99 and weight.std(dim=0).mean() < 0.2 * weight.mean(dim=0).std() else "proved"
@@ -199,7 +200,7 @@ def base_10000():
 
 
 def guesses():
-    ceiling, accuracy = TASKS["reverse"].ceiling(16, 10).accuracy, runs_of("reverse")("accuracy", "nope")
+    ceiling, accuracy = Reverse(16, 10).ceiling.accuracy, runs_of("reverse")("accuracy", "nope")
     return "false" if abs(accuracy.mean() - ceiling) < 0.01 and accuracy.min() > 0.2 else "proved"
 
 
