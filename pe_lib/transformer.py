@@ -38,17 +38,7 @@ class Cache(NamedTuple):
     """What earlier tokens leave for later ones."""
 
     pos: Tensor  # (s,) or (b, s) positions, in tokens
-    keys: list[Tensor]  # of each block (b, h, s, e), not turned
-    values: list[Tensor]  # of each block (b, h, s, e)
-
-
-class Attended(NamedTuple):
-    """What attention gives, with what it was made from."""
-
-    output: Tensor  # (b, t, d)
-    weight: Tensor  # (b, h, t, s); each row over s sums to 1
-    keys: Tensor  # (b, h, s, e), not turned
-    values: Tensor  # (b, h, s, e)
+    blocks: list[tuple[Tensor, Tensor]]  # keys, not turned, and values of each block, (b, h, s, e)
 
 
 class TinyTransformer(nn.Module):
@@ -90,18 +80,18 @@ class TinyTransformer(nn.Module):
         One token at a time gives what all at once give.  ``attention_mask`` is that of all tokens, (b, s).
         """
         if not self.config.causal:
-            raise ValueError("the model must be causal: without a mask, later tokens change what earlier ones give")
-        logits, attended, pos = self._run(tokens, pos, attention_mask, cache)
-        return logits, Cache(pos, [layer.keys for layer in attended], [layer.values for layer in attended])
+            raise ValueError("the model must be causal: in another one, later tokens change what earlier ones give")
+        logits, _, longer = self._run(tokens, pos, attention_mask, cache)
+        return logits, longer
 
     def attention(self, tokens: Tensor, pos: Tensor | None = None, attention_mask: Tensor | None = None) -> Tensor:
         """Attention weights of every block.  -> (n_layer, b, h, t, s); each row over s sums to 1"""
-        return torch.stack([layer.weight for layer in self._run(tokens, pos, attention_mask)[1]])
+        return torch.stack(self._run(tokens, pos, attention_mask)[1])
 
     def _run(
         self, tokens: Tensor, pos: Tensor | None, attention_mask: Tensor | None, cache: Cache | None = None
-    ) -> tuple[Tensor, list[Attended], Tensor]:
-        """Logits, what each block attended to, and the positions of all keys."""
+    ) -> tuple[Tensor, list[Tensor], Cache]:
+        """Logits, the weights of each block, and a cache of all tokens."""
         self._check(tokens)
         b, t = tokens.shape
         s = t if cache is None else cache.pos.shape[-1] + t
@@ -111,12 +101,13 @@ class TinyTransformer(nn.Module):
         pos_k = pos_q if cache is None else _joined(cache.pos, pos_q)
         hidden = self._hidden(t, s, attention_mask, tokens.device)
         x = self.encoding.embed(self.token[tokens.long()] * self.config.d_model**0.5, pos_q)  # (b, t, d)
-        attended = []
+        weights, pasts = [], []
         for i, block in enumerate(self.blocks):
-            past = None if cache is None else (cache.keys[i], cache.values[i])
-            x, layer = block(x, self.encoding.block(i), pos_q, pos_k, hidden, past)
-            attended.append(layer)
-        return self.head(self.norm(x)), attended, pos_k
+            past = None if cache is None else cache.blocks[i]
+            x, weight, past = block(x, self.encoding.block(i), pos_q, pos_k, hidden, past)
+            weights.append(weight)
+            pasts.append(past)
+        return self.head(self.norm(x)), weights, Cache(pos_k, pasts)
 
     def _positions(
         self, tokens: Tensor, pos: Tensor | None, attention_mask: Tensor | None, cache: Cache | None
@@ -172,11 +163,11 @@ class Block(nn.Module):
         self.qkv, self.out = _linear(d, 3 * d, generator), _linear(d, d, generator)
         self.forward_layer = nn.Sequential(_linear(d, 4 * d, generator), nn.GELU(), _linear(4 * d, d, generator))
 
-    def forward(self, x: Tensor, *where: Any) -> tuple[Tensor, Attended]:
-        """x (b, t, d) -> (b, t, d), and what was attended to; ``where`` are the other arguments of `attend`"""
-        layer = self.attend(self.norm_attention(x), *where)
-        x = x + layer.output
-        return x + self.forward_layer(self.norm_forward(x)), layer
+    def forward(self, x: Tensor, *where: Any) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """x (b, t, d) -> (b, t, d), and the weights, keys and values of `attend`, whose other arguments are ``where``"""
+        attended, weight, past = self.attend(self.norm_attention(x), *where)
+        x = x + attended
+        return x + self.forward_layer(self.norm_forward(x)), weight, past
 
     def attend(
         self,
@@ -186,8 +177,11 @@ class Block(nn.Module):
         pos_k: Tensor,
         hidden: Tensor | None = None,
         past: tuple[Tensor, Tensor] | None = None,
-    ) -> Attended:
-        """Multi-head attention of x (b, t, d) to itself and to the keys and values of the ``past``."""
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Multi-head attention of x (b, t, d) to itself and to the keys and values of the ``past``.
+
+        -> (b, t, d), the weights (b, h, t, s), and all keys, not turned, and values, each (b, h, s, e)
+        """
         b, t, _ = x.shape
         q, k, v = self.qkv(x).view(b, t, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # each (b, h, t, e)
         if past is not None:
@@ -200,8 +194,7 @@ class Block(nn.Module):
         if hidden is not None:
             score = score.masked_fill(hidden, -torch.inf)
         weight = score.softmax(dim=-1)
-        output = self.out((weight @ v).transpose(1, 2).reshape(x.shape))
-        return Attended(output, weight, k, v)
+        return self.out((weight @ v).transpose(1, 2).reshape(x.shape)), weight, (k, v)
 
 
 def _joined(past: Tensor, new: Tensor) -> Tensor:

@@ -127,8 +127,8 @@ def test_a_padded_batch_goes_on_from_its_cache(encoding, tokens, real):
     together = model(tokens, attention_mask=real)
     logits, cache = model.extend(tokens[:, :6], attention_mask=real[:, :6])
     assert (logits - together[:, :6]).abs().max() < 1e-12
-    assert cache.pos.shape == (2, 6) and len(cache.keys) == len(cache.values) == 2
-    assert cache.keys[0].shape == cache.values[1].shape == (2, 4, 6, 4)
+    assert cache.pos.shape == (2, 6) and len(cache.blocks) == 2
+    assert all(keys.shape == values.shape == (2, 4, 6, 4) for keys, values in cache.blocks)
     logits, longer = model.extend(tokens[:, 6:], cache, attention_mask=real)
     assert (logits - together[:, 6:]).abs().max() < 1e-12
     assert cache.pos.shape == (2, 6) and longer.pos.shape == (2, 9), "a cache that was passed in stays as it is"
@@ -147,7 +147,7 @@ def test_positions_of_a_cache_may_be_those_of_each_sequence(tokens):
 
 
 def first_of(cache):
-    return cache._replace(keys=[k[:1] for k in cache.keys], values=[v[:1] for v in cache.values])
+    return cache._replace(blocks=[(keys[:1], values[:1]) for keys, values in cache.blocks])
 
 
 def test_a_cache_needs_a_causal_model(tokens):

@@ -40,11 +40,15 @@ class Rotary(PositionEncoding):
         self.omega[n_turning:] = 0
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
-        return self._rotate(q, pos_q), self._rotate(k, pos_k)
+        turn_q = self._cos_sin(pos_q, q)
+        turn_k = turn_q if pos_k is pos_q else self._cos_sin(pos_k, k)
+        return self._rotate(q, *turn_q), self._rotate(k, *turn_k)
 
-    def _rotate(self, x: Tensor, pos: Tensor) -> Tensor:
+    def _cos_sin(self, pos: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         angle = all_heads(pos[..., None] * self.omega)  # (..., 1, t, rotary_dim/2) radian
-        cos, sin = angle.cos().to(x), angle.sin().to(x)
+        return angle.cos().to(x), angle.sin().to(x)
+
+    def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         rotary_dim = 2 * len(self.omega)
         turning, staying = x[..., :rotary_dim], x[..., rotary_dim:]
         if self.pairing == "interleaved":
