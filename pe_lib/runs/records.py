@@ -40,7 +40,7 @@ class Experiment:
     name: str
     what: str  # what is trained, in one line; the number of runs stands before it
     notebook: str  # that is run, as a path from the top folder
-    read_by: str  # the notebook that reads the records
+    read_by: list[str]  # the notebooks that read the records, likewise
     grid: dict[str, list]
 
     @property
@@ -143,7 +143,8 @@ def results_table() -> str:
     for experiment in experiments().values():
         file = f"`results/{experiment.name}.csv`"
         what = f"{experiment.size} training runs: {experiment.what}"
-        lines.append(f"| {file} | {what} | {_link(experiment.notebook)} | {_link(experiment.read_by)} |")
+        readers = ", ".join(map(_link, experiment.read_by))
+        lines.append(f"| {file} | {what} | {_link(experiment.notebook)} | {readers} |")
     return "\n".join(lines)
 
 
