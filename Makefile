@@ -5,7 +5,7 @@ BIN := .venv/bin
 TUTORIALS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help notebooks test lab overview clean
+.PHONY: help notebooks test lab overview records clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ lab: .venv/installed  ## open JupyterLab on the notebooks
 overview: .venv/installed  ## take the figure of the README and the numbers of data/claims.csv from stored outputs
 	$(BIN)/python tests/test_readme.py
 	$(BIN)/python tests/test_claims.py
+
+records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
+	$(BIN)/python -m pe_lib.runs.records $(NAME)
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -175,8 +175,8 @@ def muddles():
 
 def learned_same():
     at = runs_of("reverse")
-    same = at("accuracy", "learned:1").min() > 0.99 and at("accuracy", "sinusoidal").min() > 0.99
-    apart = at("solved_at", "learned:0.02").min() > 2 * at("solved_at", "sinusoidal").max()
+    same = at("accuracy", "learned:std=1").min() > 0.99 and at("accuracy", "sinusoidal").min() > 0.99
+    apart = at("solved_at", "learned:std=0.02").min() > 2 * at("solved_at", "sinusoidal").max()
     return "false" if not same else "proved with a condition" if apart else "proved"
 
 
@@ -195,7 +195,7 @@ def faster():
 
 def base_10000():
     at = runs_of("reverse")
-    others = [at("accuracy", f"sinusoidal:{base}").min() for base in (100, 1_000_000)]
+    others = [at("accuracy", f"sinusoidal:base={base}").min() for base in (100, 1_000_000)]
     return "a choice" if min(others) > 0.99 else "proved"
 
 

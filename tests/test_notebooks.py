@@ -29,7 +29,7 @@ OTHER = {
     "03_what_i_means": {"d_model": 32, "base": 1000.0, "window": 100, "shift": 3, "live_seed": 1},
     "04_frequencies": {"d_model": 128, "base": 1000.0, "window": 300},
     "05_with_and_without": {"length": 9, "vocab": 6, "n_head": 2, "steps": 500, "seeds": [5, 6]},
-    "controls": {"task": "previous", "encoding": "learned:1", "length": 6, "steps": 60, "seed": 4},
+    "controls": {"task": "previous", "encoding": "learned:std=1", "length": 6, "steps": 60, "seed": 4},
     "06_claims_on_trial": {"d_model": 64, "base": 1000.0, "window": 128, "seed": 3},
     "07_in_the_wild": {"d_model": 32, "base": 2000.0, "window": 30, "start": 77, "seed": 4},
     "08_one_sinusoid_three_ways": {
