@@ -54,7 +54,8 @@ def families() -> dict[str, list[str]]:
             assert isinstance(node.value, ast.Dict)
             for key, value in zip(node.value.keys, node.value.values, strict=True):
                 family = members.setdefault(module_of[ast.unparse(value)], [])
-                family.append(ast.literal_eval(key))
+                assert isinstance(key, ast.Constant)
+                family.append(str(key.value))
     return members
 
 

@@ -98,7 +98,7 @@ class Sort(Task):
 
 
 class Previous(Task):
-    """The own place is the first one (1 in length), which answers itself, or the answer is one of the others: c_v / n."""
+    """The own place is the first (1 in length), which answers itself, or the answer is one of the others: c_v / n."""
 
     about = "position t answers with the token at position t - 1, the first with its own; needs distance, not place"
 

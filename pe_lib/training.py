@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,8 +81,9 @@ def fit(
             f"model must have vocab >= {task.n_token} and n_class >= {task.n_class} for this task, "
             f"got {config.vocab} and {config.n_class}"
         )
+    seeds = cast(np.random.SeedSequence, rng.bit_generator.seed_seq)
     settings = {"length": task.length, "vocab": task.vocab, "steps": steps, "batch": batch, "lr": lr}
-    settings |= {"eval_every": eval_every, "eval_size": eval_size, "seed": rng.bit_generator.seed_seq.entropy}
+    settings |= {"eval_every": eval_every, "eval_size": eval_size, "seed": seeds.entropy}
     sizes = {name: value for name, value in asdict(config).items() if name not in ("vocab", "max_len")}
     parameters = sum(parameter.numel() for parameter in model.parameters())
     constant = settings | sizes | {"parameters": parameters} | versions()
@@ -190,8 +191,9 @@ def trials(jobs: Iterable[dict[str, Any]], processes: int = 2) -> list[list[Reco
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: wait([parent]) and os._exit(1), daemon=True).start()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this runs in a child
+    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
 
 
 def versions() -> Record:

@@ -164,7 +164,7 @@ class Block(nn.Module):
         self.forward_layer = nn.Sequential(_linear(d, 4 * d, generator), nn.GELU(), _linear(4 * d, d, generator))
 
     def forward(self, x: Tensor, *where: Any) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """x (b, t, d) -> (b, t, d), and the weights, keys and values of `attend`, whose other arguments are ``where``"""
+        """x (b, t, d) -> (b, t, d), and the weights, keys and values of `attend`, which gets ``where`` too"""
         attended, weight, past = self.attend(self.norm_attention(x), *where)
         x = x + attended
         return x + self.forward_layer(self.norm_forward(x)), weight, past

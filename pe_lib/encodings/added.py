@@ -29,7 +29,7 @@ class Sinusoidal(PositionEncoding):
 
 
 class ScaledSinusoidal(Sinusoidal):
-    """Adds the sinusoidal encoding times one learned number, 1 at first.  Li et al. 2019, arXiv 1809.08895, sec. 3.2."""
+    """Adds the sinusoidal encoding times one learned number, 1 at first.  Li et al. 2019, arXiv 1809.08895."""
 
     def __init__(self, d_model: int, base: float = 10_000.0):
         super().__init__(d_model, base)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,7 +37,7 @@ class PositionEncoding(nn.Module):
 
     @classmethod
     def for_model(cls, config: Config, generator: Generator, **options: Any) -> PositionEncoding:
-        """The encoding sized for a model: what its constructor calls by a name of `_sizes` comes from the model."""
+        """The encoding sized for a model: arguments of its constructor named in `SIZES` come from the model."""
         sizes = _sizes(config, generator)
         wanted = {name: value for name, value in sizes.items() if name in inspect.signature(cls).parameters}
         if not cls.each_block:
@@ -85,10 +85,10 @@ class PerBlock(PositionEncoding):
         self.encodings = nn.ModuleList(encodings)
 
     def positions(self, seq_len: int) -> Tensor:
-        return self.encodings[0].positions(seq_len)
+        return self._encoding(0).positions(seq_len)
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
-        return self.encodings[0].embed(x, pos)
+        return self._encoding(0).embed(x, pos)
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         raise TypeError("this encoding differs from block to block: ask that of a block, as block(0)")
@@ -97,7 +97,10 @@ class PerBlock(PositionEncoding):
         raise TypeError("this encoding differs from block to block: ask that of a block, as block(0)")
 
     def block(self, i: int) -> PositionEncoding:
-        return self.encodings[i % len(self.encodings)].block(i)
+        return self._encoding(i).block(i)
+
+    def _encoding(self, i: int) -> PositionEncoding:
+        return cast(PositionEncoding, self.encodings[i % len(self.encodings)])
 
 
 SIZES = ("d_model", "n_head", "head_dim", "n_layer", "max_len", "bidirectional", "generator")
@@ -127,7 +130,7 @@ def pick(score: Tensor, column: Tensor) -> Tensor:
 
 
 def whole(distance: Tensor) -> Tensor:
-    """Distances as whole numbers.  Raises ValueError where they are none; 0.1 + 0.2 - 0.3 is one, but for rounding."""
+    """Distances as whole numbers; ValueError where they are none.  0.1 + 0.2 - 0.3 is one, but for rounding."""
     off = (distance - distance.round()).abs().max()
     if off > 1e-6:
         raise ValueError(f"pos must be whole numbers apart, as the rows of the table are, got {off:g} off")

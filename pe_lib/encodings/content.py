@@ -125,7 +125,7 @@ class Deberta(PositionEncoding):
         return score / q.shape[-1] ** 0.5
 
     def _pick(self, x: Tensor, table: Tensor, distance: Tensor) -> Tensor:
-        """x . table[distance], clipped.  x (b, h, t, e), table (h, 2 reach, e), distance (..., t, s) -> (b, h, t, s)"""
+        """x . table[distance].  x (b, h, t, e), table (h, 2 reach, e), distance (..., t, s) -> (b, h, t, s)"""
         row = whole(distance).clamp(-self.reach, self.reach - 1) + self.reach
         first = row.min()
         used = table[:, first : row.max() + 1]  # of 2 reach rows, a short sequence has few

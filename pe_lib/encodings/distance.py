@@ -45,7 +45,7 @@ class Alibi(DistanceBias):
 
 
 class T5(DistanceBias):
-    """A learned number for each head and bucket of distances, shared by all blocks.  `bias.t5_bucket` has the buckets.
+    """A learned number for each head and bucket of distances (`bias.t5_bucket`), shared by all blocks.
 
     A bucket whose distances are not seen in training keeps its first values, N(0, std**2).  T5 also leaves out
     1/sqrt(head_dim), which this model keeps.  Raffel et al. 2019, arXiv 1910.10683, sec. 2.1.

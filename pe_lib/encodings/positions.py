@@ -59,6 +59,8 @@ class Randomised(Wrapper):
     ValueError.  Ruoss et al. 2023, arXiv 2305.16843, sec. 3.
     """
 
+    state: Tensor
+
     def __init__(self, inner: PositionEncoding, max_pos: int = 2048, *, generator: torch.Generator):
         super().__init__(inner)
         self.max_pos = check.size("max_pos", max_pos)
@@ -77,6 +79,8 @@ class Shape(Wrapper):
     The paper draws one a sequence; here the sequences of a batch share it.  Kiyono et al. 2021, arXiv 2109.05644,
     sec. 3.
     """
+
+    state: Tensor
 
     def __init__(self, inner: PositionEncoding, max_offset: int = 512, *, generator: torch.Generator):
         super().__init__(inner)

@@ -70,7 +70,7 @@ class PartialRotary(Rotary):
 
 
 class PRotary(Rotary):
-    """Rotary whose slowest pairs, a quarter of them by default, do not turn.  Barbero et al. 2024, arXiv 2410.06205."""
+    """Rotary whose slowest pairs, by default a quarter, do not turn.  Barbero et al. 2024, arXiv 2410.06205."""
 
     def __init__(self, head_dim: int, base: float = 10_000.0, *, p: float = 0.75):
         super().__init__(head_dim, base, p=p)
