@@ -82,7 +82,7 @@ def fit(
             f"got {config.vocab} and {config.n_class}"
         )
     seeds = cast(np.random.SeedSequence, rng.bit_generator.seed_seq)
-    settings = {"length": task.length, "vocab": task.vocab, "steps": steps, "batch": batch, "lr": lr}
+    settings: Record = {"length": task.length, "vocab": task.vocab, "steps": steps, "batch": batch, "lr": lr}
     settings |= {"eval_every": eval_every, "eval_size": eval_size, "seed": seeds.entropy}
     sizes = {name: value for name, value in asdict(config).items() if name not in ("vocab", "max_len")}
     parameters = sum(parameter.numel() for parameter in model.parameters())

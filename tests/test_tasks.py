@@ -106,6 +106,13 @@ def test_answers(case):
     assert task.keys(np.array([row])).tolist() == [KEYS[case]]
 
 
+def test_equal_tokens_keep_their_order(rng):
+    inputs = Sort(50, 2).sample(rng, 1)[0]
+    keys = Sort(50, 2).keys(inputs)[0]
+    zeros = (inputs == 0).sum()
+    assert (np.diff(keys[:zeros]) > 0).all() and (np.diff(keys[zeros:]) > 0).all()
+
+
 def test_targets_are_not_the_inputs(rng):
     inputs, targets = Reverse(4).sample(rng, 2)
     targets[:] = 0

@@ -46,6 +46,16 @@ def test_the_standard_library():
     assert "import" in "".join(corpus.symbols[c] for c in corpus.train[:20_000])
 
 
+def test_every_tenth_file_of_the_library_is_held_out(tmp_path, monkeypatch):
+    for number in range(20):
+        (tmp_path / f"{number:02d}.py").write_text(f"{number:02d} " * 10)
+    monkeypatch.setattr(text.sysconfig, "get_path", lambda name: tmp_path)
+    corpus = text.read()
+    train, held_out = ("".join(corpus.symbols[c] for c in part) for part in (corpus.train, corpus.held_out))
+    assert set(held_out.split()) == {"09", "19"} and len(set(train.split())) == 18
+    assert train.startswith("00 00") and train.endswith("18 18 ")
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

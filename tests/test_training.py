@@ -106,16 +106,19 @@ def test_it_trains_in_training_mode_and_is_judged_out_of_it(rng):
     assert not torch.equal(model.encoding.state, state)
 
 
-def test_batches_and_held_out_sequences_are_drawn_apart(monkeypatch):
+def test_batches_and_held_out_sequences_come_from_two_generators(monkeypatch):
     sampled = []
     sample = Reverse.sample
-    monkeypatch.setattr(
-        Reverse, "sample", lambda self, rng, n: sampled.append(sample(self, rng, n)[0]) or (sample(self, rng, n))
-    )
-    train(steps=3)
-    held_out, *batches = sampled
-    assert len(held_out) == 20 and [len(batch) for batch in batches] == [8, 8, 8]
-    assert not np.array_equal(batches[0], batches[1]) and not np.array_equal(batches[0], held_out[:8])
+
+    def spy(self, rng, n):
+        sampled.append(sample(self, rng, n))
+        return sampled[-1]
+
+    monkeypatch.setattr(Reverse, "sample", spy)
+    train(seed=4, steps=3)
+    batches, evaluation = np.random.default_rng(4).spawn(2)
+    expected = [sample(TASK, evaluation, 20), *(sample(TASK, batches, 8) for _ in range(3))]
+    np.testing.assert_equal(sampled, expected)
 
 
 # Scores
@@ -153,6 +156,10 @@ def test_weights_do_not_depend_on_the_encoding():
     assert not torch.equal(other["token"], blind["token"]) and not torch.equal(other["encoding.table"], table)
     drawn = [values.flatten()[:64] for values in (table, blind["token"])]  # apart, not from one stream twice
     assert abs(torch.corrcoef(torch.stack(drawn))[0, 1]) < 0.5
+    first, second = (int(state) for state in np.random.SeedSequence(3).generate_state(2))  # as when records were made
+    generator = torch.Generator().manual_seed(first)
+    assert torch.equal(blind["token"], torch.empty(4, 16).normal_(0, 0.25, generator=generator))
+    assert torch.equal(table, torch.empty(6, 16).normal_(0, 0.02, generator=generator.manual_seed(second)))
 
 
 def test_a_model_for_a_task_has_its_sizes():
