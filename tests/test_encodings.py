@@ -22,7 +22,7 @@ from pe_lib.encodings.added import Learned, ScaledSinusoidal
 from pe_lib.encodings.content import Fire, TransformerXL
 from pe_lib.encodings.distance import T5, Alibi, DistanceBias, KerpleLog, KerplePower
 from pe_lib.encodings.positions import Shape
-from pe_lib.encodings.turning import PoPE, Rotary, XPos
+from pe_lib.encodings.turning import PartialRotary, PoPE, PRotary, Rotary, XPos
 from pe_lib.sinusoidal import sinusoidal
 from pe_lib.transformer import Config, TinyTransformer
 
@@ -457,6 +457,16 @@ def test_the_hybrid_has_a_block_without_position(n_layer, turns):
     hybrid = build("rope_nope", Config(**SIZES | {"n_layer": n_layer}), generator())
     assert [type(hybrid.block(i)) is Rotary for i in range(len(turns))] == turns
     assert hybrid.block(len(turns)) is hybrid.block(0)
+
+
+@pytest.mark.parametrize(("head_dim", "rotary_dim"), [(4, 2), (8, 2), (24, 6), (64, 16)])
+def test_partial_rotary_turns_about_a_quarter(head_dim, rotary_dim):
+    assert len(PartialRotary(head_dim).omega) == rotary_dim // 2
+
+
+@pytest.mark.parametrize(("p", "turning"), [(0.0, 0), (0.74, 2), (0.75, 3), (0.9, 3), (1.0, 4)])
+def test_p_rotary_keeps_the_fast_pairs(p, turning):
+    assert (PRotary(8, p=p).omega > 0).tolist() == [i < turning for i in range(4)]
 
 
 def test_randomised_positions():
