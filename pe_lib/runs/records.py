@@ -229,7 +229,8 @@ def _new_rows(run: Run, record: dict) -> list[Row]:
     for row in new:
         for name in names:
             if row[name] != _text(run.parameters[name]):
-                raise ValueError(f"{run.notebook} reports a {name} of {row[name]}, but was run with another")
+                wanted = run.parameters[name]
+                raise ValueError(f"{run.notebook} reports a {name} of {row[name]}, but was run with {wanted}")
     return new
 
 

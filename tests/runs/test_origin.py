@@ -50,6 +50,9 @@ def test_a_file_may_be_left_out(top, monkeypatch):
     table.write_text("x\n")
     monkeypatch.chdir(top / "data")
     assert origin(Path(), but=Path("new[1].csv")).clean and not origin(Path()).clean
+    (top / "data" / "new1.csv").write_text("the brackets are no pattern\n")
+    assert not origin(Path(), but=Path("new[1].csv")).clean
+    (top / "data" / "new1.csv").unlink()
     assert not origin(top, but=top.parent / "elsewhere.csv").clean
 
 

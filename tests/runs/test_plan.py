@@ -118,6 +118,14 @@ def test_outputs_do_not_matter_but_sources_tags_and_types_do(tmp_path):
     assert not is_another()
     changed.cells[3].metadata.tags = ["remove-input"]
     assert is_another()
+    (before_tags,) = runs.plan([(path, {})])
+    changed.cells[3].metadata.tags = ["b", "a"]
+    write(changed, path)
+    (unsorted,) = runs.plan([(path, {})])
+    changed.cells[3].metadata.tags = ["a", "b"]
+    write(changed, path)
+    (in_order,) = runs.plan([(path, {})])
+    assert unsorted.key == in_order.key != before_tags.key
     changed.cells[3].metadata.tags = []
     changed.cells[0].source += "?"
     assert is_another()
