@@ -15,7 +15,7 @@ from pe_lib.encodings.added import FixedTable, Learned, ScaledSinusoidal, Sinuso
 from pe_lib.encodings.base import PerBlock, PositionEncoding
 from pe_lib.encodings.content import Cope, Deberta, Fire, Shaw, TransformerXL
 from pe_lib.encodings.distance import T5, Alibi, KerpleLog, KerplePower, Sandwich
-from pe_lib.encodings.positions import Randomised, Shape
+from pe_lib.encodings.positions import Randomised, Shape, Wrapper
 from pe_lib.encodings.turning import PartialRotary, PoPE, PRotary, Rotary, RotaryNope, XPos
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def build(name: str, config: Config, generator: Generator, **options: Any) -> Po
     for option in options:
         if option not in has:
             raise TypeError(f"encoding {name} has no option {option!r}; it has {', '.join(has) or 'none'}")
+    if issubclass(encoding, Wrapper):
+        options["inner"] = build(options.get("inner", has["inner"]), config, generator)
     return encoding.for_model(config, generator, **options)
 
 

@@ -1,18 +1,13 @@
 """Encodings that change which positions another encoding gets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pe_lib import check, encodings
+from pe_lib import check
 from pe_lib.encodings.base import PositionEncoding
-
-if TYPE_CHECKING:
-    from pe_lib.transformer import Config
 
 
 class Wrapper(PositionEncoding):
@@ -25,13 +20,8 @@ class Wrapper(PositionEncoding):
         self.inner = inner
 
     @classmethod
-    def for_model(cls, config: Config, generator: torch.Generator, **options: Any) -> PositionEncoding:
-        """The option ``inner`` is a name, as `build` takes it."""
-        inner = encodings.build(options.pop("inner", "sinusoidal"), config, generator)
-        return super().for_model(config, generator, inner=inner, **options)
-
-    @classmethod
     def options(cls) -> dict[str, Any]:
+        """Its options; `build` takes a name as the inner encoding."""
         return super().options() | {"inner": "sinusoidal"}
 
     def positions(self, seq_len: int) -> Tensor:
