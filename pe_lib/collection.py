@@ -142,7 +142,7 @@ def verdicts(notebooks: Path) -> list[Verdict]:
         for cell in _cells(path):
             if cell["cell_type"] != "code":
                 continue
-            called = re.findall(r'^verdict\(\s*"(\w+)" _source(cell), flags=re.M)
+            called = re.findall(r'^verdict\(\s*"(\w+)"', _source(cell), flags=re.M)
             lines = re.findall(r"^verdict on (\w+): ([\w ]+)\. (.+)$", _printed(cell), flags=re.M)
             printed = {claim: (status, number) for claim, status, number in lines}
             for claim in dict.fromkeys([*called, *printed]):
