@@ -19,7 +19,7 @@ from pe_lib.check import Floats, Integers
 PAIRINGS = ("interleaved", "half")
 
 
-def frequencies(head_dim: int, base: float = 10_000.0, *, p: float = 1) -> Floats:
+def frequencies(head_dim: int, base: float = 10_000.0, *, p: float = 1.0) -> Floats:
     """Angular frequency of each pair, in radians per token.  -> (head_dim/2,)
 
     omega_i = base ** (-2i / head_dim), as in the sinusoidal encoding of that width.  RoFormer, sec. 3.2.2.
@@ -36,7 +36,13 @@ def frequencies(head_dim: int, base: float = 10_000.0, *, p: float = 1) -> Float
 
 
 def rotate(
-    x: ArrayLike, pos: ArrayLike, base: float = 10_000.0, *, pairing: str, rotary_dim: int | None = None, p: float = 1
+    x: ArrayLike,
+    pos: ArrayLike,
+    base: float = 10_000.0,
+    *,
+    pairing: str,
+    rotary_dim: int | None = None,
+    p: float = 1.0,
 ) -> Floats:
     """Queries or keys turned by their positions, which may be negative or fractional.  x (..., t, e) -> (..., t, e)
 
@@ -76,7 +82,13 @@ def xpos_scale(head_dim: int, gamma: float = 0.4) -> Floats:
 
 
 def xpos_score(
-    q: ArrayLike, k: ArrayLike, pos: ArrayLike, base: float = 10_000.0, *, scale_base: float = 512, gamma: float = 0.4
+    q: ArrayLike,
+    k: ArrayLike,
+    pos: ArrayLike,
+    base: float = 10_000.0,
+    *,
+    scale_base: float = 512.0,
+    gamma: float = 0.4,
 ) -> Floats:
     """Dot products of xPos: pair i of the rotary score times zeta_i ** (distance / scale_base).  -> (..., t, t)
 
