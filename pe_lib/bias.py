@@ -148,11 +148,11 @@ def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: 
     threshold = check.real("threshold", threshold, above=0)
     if len(weights) != 3:
         raise ValueError(f"weights must be three matrices, got {len(weights)}")
-    first = check.axes("weights[0]", weights[0], one=1, hidden=None)
+    first = check.axes("weights[0]", weights[0], rows=1, columns=None)
     hidden = first.shape[1]
-    second = check.axes("weights[1]", weights[1], hidden=hidden, again=hidden)
-    last = check.axes("weights[2]", weights[2], hidden=hidden, h=None)
-    shifts = check.axes("shifts", shifts, layer=2, hidden=hidden)
+    second = check.axes("weights[1]", weights[1], rows=hidden, columns=hidden)
+    last = check.axes("weights[2]", weights[2], rows=hidden, columns=None)
+    shifts = check.axes("shifts", shifts, rows=2, columns=hidden)
     reach = np.log1p(c * np.maximum(pos, threshold))  # (t,)
     distance = np.abs(pos[:, None] - pos)  # (t, s)
     relative = np.log1p(c * distance) / reach[:, None]
