@@ -75,7 +75,7 @@ def test_buckets_in_torch(both, n_bucket, max_distance):
     one = encodings.T5(1, **options, generator=torch.Generator().manual_seed(0))
     one.table.data = torch.arange(float(n_bucket))[:, None]
     distance = np.arange(-2000, 2001)
-    got = one.of(torch.from_numpy(distance).double())[0].detach()
+    got = one.of_distance(torch.from_numpy(distance).double())[0].detach()
     np.testing.assert_array_equal(got, bias.t5_bucket(-distance, **options))
 
 

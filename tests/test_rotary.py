@@ -16,7 +16,7 @@ import torch
 
 from pe_lib.encodings import Rotary
 from pe_lib.rotary import PAIRINGS, convert_projection, frequencies, pairing_permutation, rotate
-from pe_lib.tasks import TASKS
+from pe_lib.tasks import Reverse
 from pe_lib.training import fit, model_for
 
 GOLDEN = [e for e in json.loads((Path(__file__).parent / "golden.json").read_text()) if "pairing" in e]
@@ -77,7 +77,7 @@ def test_torch_says_the_same(pairing, rotary_dim, rng):
     q, k = rng.normal(size=(2, 2, 3, 5, 8))
     pos = rng.uniform(-1e5, 1e5, 5)
     encoding = Rotary(8, 300.0, pairing=pairing, rotary_dim=rotary_dim)
-    turned = encoding.turn(torch.from_numpy(q), torch.from_numpy(k), torch.from_numpy(pos))
+    turned = encoding.turn(torch.from_numpy(q), torch.from_numpy(k), torch.from_numpy(pos), torch.from_numpy(pos))
     for got, x in zip(turned, (q, k), strict=True):
         expected = rotate(x, pos, 300.0, pairing=pairing, rotary_dim=rotary_dim)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9)
@@ -87,9 +87,10 @@ def test_torch_says_the_same(pairing, rotary_dim, rng):
 def test_a_trained_model_runs_with_the_other_pairing(rotary_dim):
     """The same logits to 1e-6 when queries and keys are converted, head by head; quite others when they are not."""
     options = {"pairing": "interleaved", "rotary_dim": rotary_dim}
-    model, rng = model_for("reverse", "rope", 3, options=options), np.random.default_rng(3)
-    fit(model, TASKS["reverse"], rng, steps=60, batch=32, lr=5e-3, eval_every=60)
-    tokens = torch.from_numpy(TASKS["reverse"].sample(rng, 20, 16)[0])
+    reverse, rng = Reverse(), np.random.default_rng(3)
+    model = model_for(reverse, Rotary(16, **options), 3)
+    fit(model, reverse, rng, steps=60, batch=32, lr=5e-3, eval_every=60)
+    tokens = torch.from_numpy(reverse.sample(rng, 20)[0])
     model.double().eval()
     with torch.no_grad():
         before = model(tokens)

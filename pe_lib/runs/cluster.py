@@ -32,8 +32,12 @@ def run(
     if workers is not None:
         workers = check.size("workers", workers)
     planned, out = plan(jobs), Path(out)
-    records = {run.stem: finished(out, run) for run in planned}
-    todo = [run for run in planned if records[run.stem] is None]
+    records: dict[str, dict] = {}
+    for run in planned:
+        record = finished(out, run)
+        if record is not None:
+            records[run.stem] = record
+    todo = [run for run in planned if run.stem not in records]
     if todo:
         out.mkdir(parents=True, exist_ok=True)
         records.update(_run_all(todo, len(planned), out, scheduler, workers))

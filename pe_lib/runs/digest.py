@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pe_lib import collection
 from pe_lib.runs.notebook import Notebook
@@ -79,7 +80,7 @@ def files(notebook: Notebook) -> dict[str, Path]:
     return {path.relative_to(PACKAGE).as_posix(): path for path in paths}
 
 
-def _add(digest, name: str, content: bytes) -> None:
+def _add(digest: Any, name: str, content: bytes) -> None:
     digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
 
 
@@ -114,7 +115,7 @@ def _imports(tree: ast.Module, package: str | None) -> set[str]:
 
     ``package`` is the one that relative imports start from; a notebook has none.
     """
-    modules = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)

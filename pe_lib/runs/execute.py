@@ -78,7 +78,7 @@ def _check_versions(run: Run) -> None:
         )
 
 
-def _with_papermill(notebook, parameters: dict) -> tuple[Any, Exception | None]:
+def _with_papermill(notebook: Any, parameters: dict) -> tuple[Any, Exception | None]:
     """The executed notebook, and what papermill raised.  Raises that if it left no notebook."""
     import nbformat
     import papermill
@@ -112,7 +112,7 @@ def _with_papermill(notebook, parameters: dict) -> tuple[Any, Exception | None]:
         return nbformat.read(after, as_version=4), raised
 
 
-def _first_error(executed, ids: list[str], raised: Exception | None) -> dict | None:
+def _first_error(executed: Any, ids: list[str], raised: Exception | None) -> dict | None:
     """The first error of an executed notebook; papermill calls even a cell whose kernel died completed.
 
     ``ids`` are those of the cells as they were before papermill put cells of its own between them.
@@ -133,7 +133,7 @@ def _first_error(executed, ids: list[str], raised: Exception | None) -> dict | N
     return None
 
 
-def _error_of(cell, ids: list[str], name: str, message: object) -> dict:
+def _error_of(cell: Any, ids: list[str], name: str, message: object) -> dict:
     number = ids.index(cell.id) if cell.id in ids else None
     return error_entry(number, cell.id, name, message)
 
@@ -145,7 +145,7 @@ def _versions(run: Run) -> dict:
     return versions
 
 
-def _reported(executed) -> list[dict]:
+def _reported(executed: Any) -> list[dict]:
     """What the notebook handed to `collection.report`, in its order."""
     records = []
     for cell in executed.cells:

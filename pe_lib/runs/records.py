@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pe_lib import check, collection
+from pe_lib import check, collection, plots
 from pe_lib.collection import write_whole
 from pe_lib.runs import cluster
 from pe_lib.runs.origin import refuse_unclean
@@ -88,6 +88,20 @@ def experiments() -> dict[str, Experiment]:
         raise FileNotFoundError(f"records are made in a checkout of the project: there is no {path}")
     entries = tomllib.loads(path.read_text(encoding="utf-8"))
     return {name: _experiment(name, entry) for name, entry in entries.items()}
+
+
+def with_all(encodings: list[str]) -> list[str]:
+    """The names, "all" replaced by every encoding of `pe_lib.encodings` that is not named, with an option or without.
+
+    They are then in the order of its registry.  So a new encoding is in the grids of all encodings without a line.
+    """
+    if "all" not in encodings:
+        return encodings
+    registry = [name for members in plots.families().values() for name in members]
+    named = [name for name in encodings if name != "all"]
+    bare = {name.partition(":")[0] for name in named}
+    others = [name for name in registry if name not in bare]
+    return sorted(others + named, key=lambda name: registry.index(name.partition(":")[0]))
 
 
 def points(experiment: Experiment) -> list[Point]:
@@ -193,6 +207,8 @@ def _experiment(name: str, entry: dict) -> Experiment:
         fields = ", ".join(sorted(wanted))
         raise ValueError(f"{name} in experiments.toml must have {fields}, got {', '.join(sorted(entry))}")
     values = {parameter: _choices(choices) for parameter, choices in entry["grid"].items()}
+    if "encoding" in values:
+        values["encoding"] = with_all(values["encoding"])
     return Experiment(**entry | {"name": name, "grid": values})
 
 
@@ -212,11 +228,14 @@ def _text(value: Any) -> str:
 
 def _kept(todo: list[Run], folder: Path) -> set[str]:
     """The stems of the runs that the folder holds finished."""
-    records = {run.stem: finished(folder, run) for run in todo}
-    kept = {stem for stem, record in records.items() if record}
-    unclean = sorted(stem for stem in kept if not records[stem]["clean"])
-    if unclean:
-        raise ValueError(f"{folder / unclean[0]}.json was run from a tree that was not clean: remove it")
+    kept = set()
+    for run in todo:
+        record = finished(folder, run)
+        if record is None:
+            continue
+        if not record["clean"]:
+            raise ValueError(f"{folder / run.stem}.json was run from a tree that was not clean: remove it")
+        kept.add(run.stem)
     return kept
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runs_toys import commit, notebook
 
-from pe_lib import collection
+from pe_lib import collection, plots
 from pe_lib.runs import cluster, digest, plan, records
 from pe_lib.runs.store import finished, store
 
@@ -454,3 +454,12 @@ def test_a_checkout_makes_its_records(tmp_path):
     (top / "notes.txt").write_text("x")
     assert make("toy").returncode == 2
     assert make().stdout.splitlines()[1].split()[:5] == ["toy", "6", "6", "0", "0"]
+
+
+def test_all_stands_for_every_encoding_that_is_not_named():
+    registry = [name for members in plots.families().values() for name in members]
+    names = records.with_all(["all", "t5", "t5:max_distance=32", "rope_nope:every=2"])
+    assert [name for name in names if ":" not in name] == [name for name in registry if name != "rope_nope"]
+    assert names.index("t5:max_distance=32") == names.index("t5") + 1
+    assert names.index("rope_nope:every=2") == registry.index("rope_nope")
+    assert records.with_all(["rope", "nope"]) == ["rope", "nope"]
