@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from pe_lib.controls import control
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
-from pe_lib.identify import identify, main
+from pe_lib.identify import identify
+from pe_lib.identify.__main__ import main
 from pe_lib.sinusoidal import LAYOUTS, ODD, SCHEDULES, frequencies, misread, sinusoidal
 
 ROUNDING = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.2e-2}
