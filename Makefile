@@ -18,8 +18,8 @@ notebooks: .venv/installed  ## execute every tutorial notebook into build/notebo
 
 quick: lint types unit  ## format, lint, types, and the unit tests that are not slow
 
-test: quick  ## quick, then the slow tests, notebooks against their stored outputs and with other parameters
-	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 -m "slow or not slow" $(NBVAL) tests $(TUTORIALS)
+test: lint types  ## every check: also the slow tests, notebooks against their stored outputs and with other parameters
+	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 --doctest-modules $(NBVAL) tests pe_lib $(TUTORIALS)
 
 lint: .venv/installed  ## format and lint, notebooks included
 	$(BIN)/ruff format --check .
