@@ -225,7 +225,7 @@ def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_qu
     to_key = check.axes("to_key", to_key, h=n_head, row=None, e=head_dim)
     n_row = to_key.shape[1]
     if n_row % 2 or n_row == 0:
-        raise ValueError(f"to_key must have 2 reach rows, an even number, got {n_row}")
+        raise ValueError(f"to_key must have 2 reach rows, an even number > 0, got {n_row}")
     to_query = check.axes("to_query", to_query, h=n_head, row=n_row, e=head_dim)
     reach = n_row // 2
     row = np.clip(pos[:, None] - pos, -reach, reach - 1) + reach  # (t, s); row.T is that of key minus query
