@@ -1,11 +1,14 @@
 # make notebooks   executes every tutorial into build/notebooks/
 # make test        every check
+# make quick       the checks that take less than a minute
 PYTHON ?= python3
 BIN := .venv/bin
 TUTORIALS := $(sort $(wildcard notebooks/*.ipynb))
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 300
+export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help notebooks test lab overview clean
+.PHONY: help notebooks test quick lint types unit execute tables records lab clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -13,20 +16,35 @@ help:  ## list the targets
 notebooks: .venv/installed  ## execute every tutorial notebook into build/notebooks/
 	$(BIN)/python -m pe_lib.runs $(TUTORIALS) --out build/notebooks
 
-test: .venv/installed  ## lint, unit tests, notebooks against their stored outputs and with other parameters
+quick: lint types unit  ## format, lint, types, and the unit tests that are not slow
+
+test: lint types  ## every check: also the slow tests, notebooks against their stored outputs and with other parameters
+	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 --doctest-modules $(NBVAL) tests pe_lib $(TUTORIALS)
+
+lint: .venv/installed  ## format and lint, notebooks included
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 \
-		--nbval --nbval-current-env --nbval-cell-timeout 300 tests $(TUTORIALS)
+
+types: .venv/installed  ## the type checker on the package
+	$(BIN)/python -m mypy
+
+unit: .venv/installed  ## unit tests that are not slow, and the examples in docstrings
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --doctest-modules tests pe_lib
+
+execute: .venv/installed  ## execute a notebook and store its outputs: make execute NB=notebooks/04_frequencies.ipynb
+	$(BIN)/python .ci/execute.py $(or $(NB),$(error say which: make execute NB=notebooks/04_frequencies.ipynb))
+
+tables: .venv/installed  ## renew what is generated: the tables of README and notebook 0, and the figure of README
+	$(BIN)/python .ci/tables.py
+
+records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
+	$(BIN)/python -m pe_lib.runs.records $(NAME)
 
 lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-overview: .venv/installed  ## take the figure of the README and the numbers of data/claims.csv from stored outputs
-	$(BIN)/python tests/test_readme.py
-	$(BIN)/python tests/test_claims.py
-
 clean:  ## remove what the other targets made
-	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt

@@ -1,12 +1,15 @@
-"""What every test file uses: a seeded generator, and no window for figures."""
+"""What every test file uses: one thread, no window for figures, a seeded generator."""
 
-import matplotlib
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
-import torch
 
-matplotlib.use("Agg")
-torch.set_num_threads(1)
+# Read when torch and matplotlib are imported, here and by the kernels of notebooks.  A kernel draws into its notebook
+# all the same, which MPLBACKEND would forbid.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "matplotlibrc")
 
 
 @pytest.fixture

@@ -29,21 +29,6 @@ def test_shift_matrices_form_a_group_of_rotations():
     np.testing.assert_array_equal(analysis.shift_matrix(0, 12), np.eye(12))
 
 
-@pytest.mark.parametrize("schedule", ["paper", "tensor2tensor"])
-@pytest.mark.parametrize("layout", ["interleaved", "halves"])
-def test_kernel_is_the_dot_product(schedule, layout):
-    rows = sinusoidal(np.arange(50), 20, 77.0, schedule=schedule, layout=layout)
-    distance = np.abs(np.arange(50)[:, None] - np.arange(50))
-    expected = kernel(distance, 20, 77.0, schedule=schedule)
-    np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-12)
-
-
-def test_kernel_rises_where_it_is_known_to():
-    """First distance at which the kernel is larger than one step before, by width."""
-    for d_model, first in {16: 4, 64: 6, 128: 12, 512: 44, 4096: 245}.items():
-        assert 1 + np.flatnonzero(np.diff(kernel(np.arange(512), d_model)) > 0)[0] == first
-
-
 @pytest.mark.parametrize("base", [100.0, 10_000.0])
 def test_kernel_limit(base):
     k = np.array([0, 0.5, 1, 10, 512, 9_999])

@@ -29,7 +29,6 @@ def test_golden(entry):
     np.testing.assert_allclose(got, entry["values"], rtol=0, atol=entry["tolerance"])
 
 
-
 # Conventions
 
 

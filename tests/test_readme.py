@@ -1,53 +1,39 @@
-"""The README keeps in step with the notebooks.  `python tests/test_readme.py` renews its figure."""
+"""README, CONTRIBUTING and what is generated keep in step with the notebooks and the library."""
 
-import base64
+import itertools
+import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
-import nbformat
+import pytest
+
+from pe_lib import runs
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text()
-START = TOP / "notebooks" / "00_start_here.ipynb"
-FIGURE = TOP / "data" / "overview.png"
+GUIDE = (TOP / "CONTRIBUTING.md").read_text()
+TARGETS = re.findall(r"^(\w+):", (TOP / "Makefile").read_text(), flags=re.M)
 
 
-def start_figure() -> bytes:
-    """The stored figure of the first notebook."""
-    outputs = (output for cell in nbformat.read(START, as_version=4).cells for output in cell.get("outputs", []))
-    return base64.b64decode(next(output.data["image/png"] for output in outputs if "data" in output))
-
-
-def table(text):
-    """Rows of the table of notebooks: file -> (title, question, time)."""
-    rows = re.findall(r"^\| \[(.+?)\]\((?:notebooks/)?(\d\d_\w+)\.ipynb\) \| (.+?) \| (.+?) \|$", text, flags=re.M)
-    return {name: (title, question, time) for title, name, question, time in rows}
-
-
-def test_both_tables_say_what_the_notebooks_say():
-    expected = {}
-    for path in sorted((TOP / "notebooks").glob("*.ipynb")):
-        head = nbformat.read(path, as_version=4).cells[0].source
-        parts = [r"^# (.+)$", r"^\*\*Question\.\*\* (.+)$", r"\*Time on two CPU cores:\* (.+?)\.$"]
-        expected[path.stem] = tuple(re.search(part, head, flags=re.M)[1] for part in parts)
-    start = "\n".join(cell.source for cell in nbformat.read(START, as_version=4).cells)
-    assert table(start) == expected
-    assert table(README) == expected
-
-
-def test_links_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+@pytest.mark.parametrize("text", [README, GUIDE], ids=["README", "CONTRIBUTING"])
+def test_links_exist(text):
+    for target in re.findall(r"\]\(([^)#:]+)\)", re.sub(r"<!--.*?-->", "", text, flags=re.S)):
         assert (TOP / target).exists(), f"{target} does not exist"
 
 
-def test_make_targets_exist():
-    targets = re.findall(r"^(\w+):", (TOP / "Makefile").read_text(), flags=re.M)
-    named = re.findall(r"`make (\w+)`|^make (\w+)", README, flags=re.M)
-    assert named and {one or other for one, other in named} <= set(targets)
+@pytest.mark.parametrize("text", [README, GUIDE], ids=["README", "CONTRIBUTING"])
+def test_make_targets_exist(text):
+    named = re.findall(r"(?:`|^)make (\w+)", text, flags=re.M)
+    assert named and set(named) <= set(TARGETS)
 
 
-def test_figure_is_that_of_the_first_notebook():
-    assert FIGURE.read_bytes() == start_figure(), "run `make overview`"
+def test_what_is_generated_is_up_to_date():
+    check = [sys.executable, str(TOP / ".ci" / "tables.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_python_in_the_readme_runs():
@@ -59,8 +45,30 @@ def test_python_in_the_readme_runs():
 
 def test_the_package_map_is_complete():
     described = set(re.findall(r"^    (\w+) ", (TOP / "pe_lib" / "__init__.py").read_text(), flags=re.M))
-    assert described == {path.stem for path in (TOP / "pe_lib").glob("*.py")} - {"__init__"}
+    files = {path.stem for path in (TOP / "pe_lib").glob("*.py")}
+    packages = {path.parent.name for path in (TOP / "pe_lib").glob("*/__init__.py")}
+    assert described == (files | packages) - {"__init__"}
 
 
-if __name__ == "__main__":
-    FIGURE.write_bytes(start_figure())
+def example():
+    """The command in README that executes a notebook with other parameters, as words."""
+    (line,) = re.findall(r"^\.venv/bin/python (-m pe_lib\.runs .+--out build/bases)$", README, flags=re.M)
+    return shlex.split(line)
+
+
+def test_the_example_of_other_parameters_can_be_planned():
+    words = example()
+    values = {}
+    for option, text in itertools.pairwise(words):
+        if option == "--grid":
+            name, choices = text.split("=")
+            values[name] = [json.loads(choice) for choice in choices.split(",")]
+    notebook = next(word for word in words if word.endswith(".ipynb"))
+    assert values and runs.plan(runs.grid(TOP / notebook, values))
+
+
+@pytest.mark.slow
+def test_the_example_of_other_parameters_keeps_to_the_limits(tmp_path):
+    command = [sys.executable, *example()[:-1], str(tmp_path)]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """pyproject.toml, environment.yml and constraints.txt say the same; what is installed is what is pinned."""
 
+import re
 import sys
 import tomllib
 from importlib import metadata
@@ -11,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 TOP = Path(__file__).parent.parent
-PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 WANTED = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
 LINES = (TOP / "constraints.txt").read_text().splitlines()
 PINS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
@@ -19,7 +21,7 @@ PINNED = {canonicalize_name(pin.name): next(iter(pin.specifier)) for pin in PINS
 CONDA_NAMES = {"torch": "pytorch"}
 
 
-@pytest.mark.parametrize("requirement", WANTED, ids=str)
+@pytest.mark.parametrize("requirement", WANTED, ids=lambda wanted: wanted.name)
 def test_pins_satisfy_the_bounds(requirement):
     assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)].version)
 
@@ -27,7 +29,7 @@ def test_pins_satisfy_the_bounds(requirement):
 def test_conda_users_get_the_same():
     *packages, pip = yaml.safe_load((TOP / "environment.yml").read_text())["dependencies"]
     assert pip == {"pip": ["-e ."]}
-    expected = [f"{CONDA_NAMES.get(one.name, one.name)}{one.specifier}" for one in WANTED]
+    expected = [f"{CONDA_NAMES.get(wanted.name, wanted.name)}{wanted.specifier}" for wanted in WANTED]
     assert packages == [f"python{PROJECT['requires-python']}", *expected, "pip"]
 
 
@@ -46,9 +48,21 @@ def test_pins_are_exact():
 
 
 def test_build_backend_is_pinned():
-    build = tomllib.loads((TOP / "pyproject.toml").read_text())["build-system"]["requires"]
+    build = PYPROJECT["build-system"]["requires"]
     assert [str(Requirement(line).specifier) for line in build] == [str(PINNED["setuptools"])]
 
 
 def test_citation_has_the_version():
     assert yaml.safe_load((TOP / "CITATION.cff").read_text())["version"] == PROJECT["version"]
+
+
+def test_changelog_has_the_version():
+    newest, *released = re.findall(r"^## (.+)$", (TOP / "CHANGELOG.md").read_text(), flags=re.M)
+    assert newest == "Unreleased" and released[0] == PROJECT["version"]
+
+
+def test_every_package_is_installed():
+    folders = {path.parent.relative_to(TOP) for path in (TOP / "pe_lib").rglob("__init__.py")}
+    packages = {".".join(folder.parts) for folder in folders}
+    data = {"pe_lib.data", "pe_lib.data.results"}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == packages | data, "name them in pyproject.toml"
