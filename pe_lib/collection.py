@@ -47,7 +47,7 @@ def read(name: str) -> pd.DataFrame:
     names = sorted(path.stem for path in (DATA / "results").glob("*.csv"))
     if name not in names:
         raise FileNotFoundError(f"no results are called {name!r}; there are: {', '.join(names) or 'none'}")
-    return pd.read_csv(DATA / "results" / f"{name}.csv", float_precision="round_trip")
+    return pd.read_csv(DATA / "results" / f"{name}.csv")
 
 
 def plain(name: str, value: Any) -> Any:

@@ -31,6 +31,7 @@ def test_golden(entry):
         table = np.concatenate([replace(convention, offset=float(p)).table(1, d_model) for p in entry["pos"]])
     np.testing.assert_allclose(table, entry["values"], rtol=0, atol=entry["tolerance"])
 
+
 # Conventions
 
 

@@ -105,11 +105,11 @@ def test_no_false_name(kind):
 
 
 def test_a_trained_table_is_not_named():
-    from pe_lib.tasks import TASKS
+    from pe_lib.tasks import Reverse
     from pe_lib.training import fit, model_for
 
-    model = model_for("reverse", "learned", 0, options={"std": 0.1})
-    fit(model, TASKS["reverse"], np.random.default_rng(0), steps=100, batch=32, lr=5e-3, eval_every=100)
+    model = model_for(Reverse(), "learned:std=0.1", 0)
+    fit(model, Reverse(), np.random.default_rng(0), steps=100, batch=32, lr=5e-3, eval_every=100)
     assert identify(model.encoding.table).layout is None
 
 
