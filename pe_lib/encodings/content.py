@@ -28,14 +28,17 @@ class Fire(PositionEncoding):
         self.threshold = check.real("threshold", threshold, above=0)
         hidden = check.size("hidden", hidden)
         shapes = ((1, hidden), (hidden, hidden), (hidden, check.size("n_head", n_head)))
-        self.weights = nn.ParameterList(drawn(shape, (2 / shape[0]) ** 0.5, generator) for shape in shapes)
-        self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(hidden)) for _ in range(2))
+        weights = [drawn(shape, (2 / shape[0]) ** 0.5, generator) for shape in shapes]
+        shifts = [torch.zeros(hidden), torch.zeros(hidden)]
+        self.weights = nn.ParameterList(weights)
+        self.shifts = nn.ParameterList(shifts)
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         c = self.c.cpu().double().abs()
         threshold = self.threshold * self.factor.cpu().double().abs()
-        reach = (c * torch.maximum(pos_q, threshold)).log1p().clamp(min=1e-9)  # (..., t)
+        reach = (c * torch.maximum(pos_q, threshold)).log1p()  # (..., t)
         far = (c * distances(pos_q, pos_k).abs()).log1p()  # (..., t, s)
+        reach = reach.clamp(min=1e-9)
         relative = (far / reach[..., None]).to(q)
         x = relative[..., None]  # (..., t, s, 1)
         for weight, shift in zip(self.weights[:2], self.shifts, strict=True):
@@ -62,7 +65,8 @@ class Shaw(PositionEncoding):
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         score = q @ self.table.T / q.shape[-1] ** 0.5  # (b, h, t, 2 reach + 1)
         key_minus_query = whole(-distances(pos_q, pos_k))
-        return pick(score, key_minus_query.clamp(-self.reach, self.reach) + self.reach)
+        clipped = key_minus_query.clamp(-self.reach, self.reach)
+        return pick(score, clipped + self.reach)
 
 
 class TransformerXL(PositionEncoding):
@@ -89,9 +93,11 @@ class TransformerXL(PositionEncoding):
         # Few distances are different; each is encoded once.
         rounded = distances(pos_q, pos_k).round(decimals=9)
         distance, which = torch.unique(rounded, return_inverse=True)  # (n,), (..., t, s)
-        rows = self.sinusoid.embed(q.new_zeros(len(distance), self.weight.shape[1]), distance)
+        zeros = q.new_zeros(len(distance), self.weight.shape[1])
+        rows = self.sinusoid.embed(zeros, distance)  # (n, d)
         keys = rows @ self.weight  # (h, n, e)
-        by_distance = pick((q + self.v) @ keys.transpose(-1, -2), which)
+        score = (q + self.v) @ keys.transpose(-1, -2)  # (b, h, t, n)
+        by_distance = pick(score, which)
         by_content = self.u @ k.transpose(-1, -2)  # (b, h, 1, s)
         return (by_distance + by_content) / q.shape[-1] ** 0.5
 
@@ -120,13 +126,15 @@ class Deberta(PositionEncoding):
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         content_to_position = self._pick(q, self.to_key, distances(pos_q, pos_k))
-        position_to_content = self._pick(k, self.to_query, distances(pos_k, pos_q)).transpose(-1, -2)
-        score = content_to_position + position_to_content / 3**0.5  # q is divided by sqrt(3) already
+        position_to_content = self._pick(k, self.to_query, distances(pos_k, pos_q))  # (b, h, s, t)
+        # q is divided by sqrt(3) already
+        score = content_to_position + position_to_content.transpose(-1, -2) / 3**0.5
         return score / q.shape[-1] ** 0.5
 
     def _pick(self, x: Tensor, table: Tensor, distance: Tensor) -> Tensor:
         """x . table[distance].  x (b, h, t, e), table (h, 2 reach, e), distance (..., t, s) -> (b, h, t, s)"""
-        row = whole(distance).clamp(-self.reach, self.reach - 1) + self.reach
+        clipped = whole(distance).clamp(-self.reach, self.reach - 1)
+        row = clipped + self.reach
         first = row.min()
         used = table[:, first : row.max() + 1]  # of 2 reach rows, a short sequence has few
         return pick(x @ used.transpose(-1, -2), row - first)
@@ -149,12 +157,15 @@ class Cope(PositionEncoding):
         self.table = nn.Parameter(torch.zeros(shape))
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
-        score = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).double()  # (b, h, t, s)
-        gate = score.sigmoid().tril(k.shape[-2] - q.shape[-2])
+        score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (b, h, t, s)
+        earlier = k.shape[-2] - q.shape[-2]  # keys of a cache
+        gate = score.double().sigmoid().tril(earlier)
         count = gate.flip(-1).cumsum(-1).flip(-1)  # from the key to the query
         p = count.clamp(max=len(self.table) - 1)
         whole_p = p.floor().clamp(max=len(self.table) - 2)
         row = whole_p.long()
         by_count = q @ self.table.T  # (b, h, t, max_count)
-        below, above = by_count.gather(-1, row), by_count.gather(-1, row + 1)
-        return below + (p - whole_p).to(q) * (above - below)
+        below = by_count.gather(-1, row)
+        above = by_count.gather(-1, row + 1)
+        part = (p - whole_p).to(q)
+        return below + part * (above - below)

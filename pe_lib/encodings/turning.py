@@ -35,8 +35,10 @@ class Rotary(PositionEncoding):
         elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size("head_dim", head_dim):
             raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")
         two_i = torch.arange(0, rotary_dim, 2, dtype=torch.float64)
-        self.omega = check.real("base", base, above=1) ** (-two_i / rotary_dim)  # (rotary_dim/2,) radian / token
-        n_turning = math.floor(check.share("p", p) * rotary_dim / 2)
+        base = check.real("base", base, above=1)
+        self.omega = base ** (-two_i / rotary_dim)  # (rotary_dim/2,) radian / token
+        p = check.share("p", p)
+        n_turning = math.floor(p * rotary_dim / 2)
         self.omega[n_turning:] = 0
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,14 +52,18 @@ class Rotary(PositionEncoding):
 
     def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         rotary_dim = 2 * len(self.omega)
-        turning, staying = x[..., :rotary_dim], x[..., rotary_dim:]
+        turning = x[..., :rotary_dim]
+        staying = x[..., rotary_dim:]
         if self.pairing == "interleaved":
-            a, b = turning[..., 0::2], turning[..., 1::2]  # each (b, h, t, rotary_dim/2)
+            a = turning[..., 0::2]  # (b, h, t, rotary_dim/2)
+            b = turning[..., 1::2]
             axis = -1
         else:
             a, b = turning.chunk(2, dim=-1)
             axis = -2
-        turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=axis).flatten(-2)
+        y_a = a * cos - b * sin
+        y_b = b * cos + a * sin
+        turned = torch.stack([y_a, y_b], dim=axis).flatten(-2)
         return torch.cat([turned, staying], dim=-1)
 
 
@@ -101,20 +107,25 @@ class XPos(Rotary):
         gamma = check.real("gamma", gamma, above=0)
         two_i = torch.arange(0, head_dim, 2, dtype=torch.float64)
         zeta = (two_i / head_dim + gamma) / (1 + gamma)  # (e/2,)
-        self.decay = zeta.log() / check.real("scale_base", scale_base, above=0)
+        scale_base = check.real("scale_base", scale_base, above=0)
+        self.decay = zeta.log() / scale_base
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         first = torch.minimum(pos_q.min(), pos_k.min())
         last = torch.maximum(pos_q.max(), pos_k.max())
         # The largest score, of the last query with the first key, is a product of both scales.
-        if (last - first) * self.decay.abs().max() > 0.9 * math.log(torch.finfo(q.dtype).max):
+        largest = (last - first) * self.decay.abs().max()
+        if largest > 0.9 * math.log(torch.finfo(q.dtype).max):
             raise ValueError(f"pos must not be {last - first:g} tokens apart: too far for xpos in {q.dtype}")
         middle = (first + last) / 2
         q, k = super().turn(q, k, pos_q, pos_k)
-        return q * self._scale(pos_q - middle).to(q), k * (1 / self._scale(pos_k - middle)).to(k)
+        scale_q = self._scale(pos_q - middle)
+        scale_k = 1 / self._scale(pos_k - middle)
+        return q * scale_q.to(q), k * scale_k.to(k)
 
     def _scale(self, pos: Tensor) -> Tensor:
-        return all_heads((pos[..., None] * self.decay).exp().repeat_interleave(2, dim=-1))  # (..., 1, t, e)
+        scale = (pos[..., None] * self.decay).exp()  # (..., t, e/2)
+        return all_heads(scale.repeat_interleave(2, dim=-1))
 
 
 class PoPE(PositionEncoding):
@@ -132,7 +143,8 @@ class PoPE(PositionEncoding):
     def __init__(self, n_head: int, head_dim: int, base: float = 10_000.0):
         super().__init__()
         c = torch.arange(check.size("head_dim", head_dim), dtype=torch.float64)
-        self.theta = check.real("base", base, above=1) ** (-c / head_dim)  # (e,) radian / token
+        base = check.real("base", base, above=1)
+        self.theta = base ** (-c / head_dim)  # (e,) radian / token
         self.delta = nn.Parameter(torch.zeros(check.size("n_head", n_head), 1, head_dim))
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,4 +157,5 @@ class PoPE(PositionEncoding):
 
     def _polar(self, x: Tensor, angle: Tensor) -> Tensor:
         size = 2**0.25 * nn.functional.softplus(x)
-        return torch.cat([size * angle.cos().to(x), size * angle.sin().to(x)], dim=-1)
+        cos, sin = angle.cos().to(x), angle.sin().to(x)
+        return torch.cat([size * cos, size * sin], dim=-1)

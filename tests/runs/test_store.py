@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from runs_toys import notebook
 
-from pe_lib import DATA, collection, runs
+from pe_lib import collection, runs
 from pe_lib.runs import store as room
 from pe_lib.runs.store import finished, rows, store
 
@@ -107,57 +106,3 @@ def test_table():
     table = runs.table([RECORD, RECORD | {"result": "failed"}, RECORD])
     assert list(table.columns) == ["seed", "lr", "pe_lib", "commit", "clean", "processor", "loss"]
     assert list(table["seed"]) == [10, 0] * 2  # the result wins over the parameter
-
-
-def test_read_results_finds_the_table_beside_the_package(tmp_path, monkeypatch):
-    assert DATA == Path(runs.__file__).resolve().parents[2] / "data"
-    monkeypatch.setattr(collection, "DATA", tmp_path / "data")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="'first'; there are: none"):
-        collection.read("first")
-    (tmp_path / "data/results").mkdir(parents=True)
-    (tmp_path / "data/results/first.csv").write_text("encoding,loss\nnope,0.1234567890123456789\n")
-    (tmp_path / "data/results/second.csv").write_text("a\n1\n")
-    found = collection.read("first")
-    assert found["loss"][0] == 0.1234567890123456789 and found["encoding"][0] == "nope"
-    with pytest.raises(FileNotFoundError, match="'third'; there are: first, second"):
-        collection.read("third")
-
-
-@pytest.mark.parametrize(("owner", "name"), [(os, "replace"), (Path, "write_bytes")], ids=["no rename", "no write"])
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, owner, name):
-    def no_room(*_, **__):
-        raise OSError("no room")
-
-    collection.write_whole(tmp_path / "a.json", "old")
-    monkeypatch.setattr(owner, name, no_room)
-    with pytest.raises(OSError, match="no room"):
-        collection.write_whole(tmp_path / "a.json", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "old"
-
-
-def test_a_temporary_file_goes_where_the_write_breaks_off(tmp_path, monkeypatch):
-    written = Path.write_bytes
-
-    def half(path, content):
-        written(path, content[:1])
-        raise OSError("no room")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="no room"):
-        collection.write_whole(tmp_path / "a.json", "new")
-    assert not list(tmp_path.iterdir())
-
-
-# What a notebook reports
-
-
-@pytest.mark.parametrize(
-    "records",
-    [None, {"a": 1}, [1], ({"a": 1},), [{"a": float("nan")}], [{"a": np.arange(2)}]],
-    ids=["None", "a dict", "no dicts", "a tuple", "nan", "an array"],
-)
-def test_report_refuses_what_is_not_a_list_of_plain_dicts(records):
-    with pytest.raises(TypeError, match=r"^records must be"):
-        collection.report(records)
