@@ -21,7 +21,7 @@ quick: lint types unit  ## format, lint, types, and the unit tests that are not 
 test: lint types  ## every check: also the slow tests, notebooks against their stored outputs and with other parameters
 	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 --doctest-modules $(NBVAL) tests pe_lib $(TUTORIALS)
 
-lint: .venv/installed  ## the format of the code, and lint, which reads the notebooks too
+lint: .venv/installed  ## format and lint, notebooks included
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 

@@ -13,10 +13,8 @@
     controls      tables that are not the formula, to compare it with                  NumPy
     measure       what an encoding does, costs and cannot see                          torch
     plots         the figures; they draw on given Axes and compute nothing             matplotlib
-    estimate      the sinusoid that comes nearest to a table                           NumPy
-    probe         how somebody else's encoding is called                               NumPy
     identify      which convention made a table, and what is wrong with code           NumPy
-    collection    records and the ledger of claims of this collection                  pandas
+    collection    records, the ledger of claims and the verdicts on them               pandas
     runs          notebooks executed: one, all, or a grid; here or on a cluster        papermill, dask
     check         what every public function says about an argument it cannot use
 

@@ -3,172 +3,270 @@
 score[h, m, n] = q_m . k_n / sqrt(e) + bias[h, m, n] for head h, query m and key n.  ``distance`` is the position of
 the query minus that of the key; functions of it take any shape (...) and return (h, ...).  Those of queries and keys
 take q, k (h, t, e) and pos (t,) and return (h, t, t), what is divided by sqrt(e) already divided.  Positions may be
-any real numbers where nothing else is said.  Each function raises ValueError or TypeError for sizes out of
-range and for positions, queries and keys that are not finite; how tables and weights fit together is not checked.
+any real numbers where nothing else is said.
+Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from pe_lib import check, sinusoidal
+from pe_lib.check import Floats, Integers
 
 
-def alibi_slopes(n_head: int) -> np.ndarray:
-    """How steeply ALiBi falls in each head.  -> (n_head,) float64
+def alibi_slopes(n_head: int) -> Floats:
+    """How steeply ALiBi falls in each head.  -> (n_head,)
 
     2 ** (-8 h / n_head), h = 1 .. n_head, for a power of two.  For other numbers the slopes of the power P below it,
     then as many as are missing from the 1st, 3rd, 5th ... slope of 2P: the authors' code (the paper has powers of two
-    only), and the same in BLOOM, MPT and Falcon.  Press et al. 2021, arXiv 2108.12409, sec. 3.
+    only), BLOOM, MPT and Falcon.  Press et al. 2021, arXiv 2108.12409, sec. 3.
+
+    >>> alibi_slopes(6).tolist()
+    [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]
     """
-    below = 2 ** (check.size("n_head", n_head).bit_length() - 1)
-    slopes = [2.0 ** (-8 * h / below) for h in range(1, below + 1)]
-    if below < n_head:
-        slopes += list(alibi_slopes(2 * below)[::2][: n_head - below])
-    return np.array(slopes)
+    power = 2 ** (check.size("n_head", n_head).bit_length() - 1)
+    slopes = np.array([2.0 ** (-8 * h / power) for h in range(1, power + 1)])
+    if power == n_head:
+        return slopes
+    between = alibi_slopes(2 * power)[::2]
+    return np.concatenate([slopes, between[: n_head - power]])
 
 
-def alibi(distance, n_head: int) -> np.ndarray:
-    """-slope_h * |distance|.  Not scaled by 1/sqrt(e).
+def alibi(distance: ArrayLike, n_head: int) -> Floats:
+    """-slope_h * |distance|, not scaled by 1/sqrt(e).
 
     Under a causal mask the published ALiBi; without one the symmetric form, equal to both sides.  BLOOM and Falcon
-    add slope_h * (position of the key) instead.  For each query that differs by a constant, which the softmax
-    removes; in low precision it rounds the nearest keys of late queries.
+    add slope_h * (position of the key): for each query another constant, which the softmax removes, but in low
+    precision the nearest keys of late queries are rounded.
+
+    >>> alibi([1, 2], 2).tolist()
+    [[-0.0625, -0.125], [-0.00390625, -0.0078125]]
     """
     distance = check.reals("distance", distance)
     return -np.multiply.outer(alibi_slopes(n_head), np.abs(distance))
 
 
 def t5_bucket(
-    relative_position, *, bidirectional: bool, num_buckets: int = 32, max_distance: int = 128
-) -> np.ndarray:
-    """The bucket of T5 for each relative position = key - query (the other sign than distance).  (...) -> (...) int64
+    relative_position: ArrayLike, *, bidirectional: bool, num_buckets: int = 32, max_distance: int = 128
+) -> Integers:
+    """The bucket of T5 for each relative position = key - query (the other sign than distance).  (...) -> (...)
 
-    Bidirectional: the upper half of the buckets is for keys after the query.  Otherwise keys after it are all in
-    bucket 0.  Of the n buckets of a side, the first n/2 have one whole distance each (fractions are dropped), then
-    bucket b begins at (n/2) * (max_distance / (n/2)) ** ((b - n/2) / (n/2)), rounded up: with the defaults the last
-    begins at 113 (one sided) or 91 (both sides), not at 128.  Boundaries are compared as whole numbers, so none is
-    missed by rounding.
-    Where max_distance <= n/2 the authors' code gives buckets of -2**63 in silence; here it is an error.
-    Raffel et al. 2019, arXiv 1910.10683, sec. 2.1, and the code of its authors.
+    Bidirectional: the upper half of the buckets is for keys after the query.  Otherwise those are all in bucket 0.
+    Of the n buckets of a side, the first n/2 have one whole distance each (fractions are dropped), then bucket b
+    begins at (n/2) * (max_distance / (n/2)) ** ((b - n/2) / (n/2)), rounded up: with the defaults the last begins at
+    113 (one sided) or 91 (both sides), not at 128.  max_distance <= n/2, an error here, gives -2**63 in silence in
+    the authors' code.  Raffel et al. 2019, arXiv 1910.10683, sec. 2.1, and that code.
+
+    >>> t5_bucket([-200, -20, -1, 0, 1], bidirectional=True).tolist()
+    [15, 10, 1, 0, 17]
     """
     relative = check.reals("relative_position", relative_position)
-    n = check.size("num_buckets", num_buckets, even=True, least=4) // (2 if bidirectional else 1)
-    half, rest = n // 2, n - n // 2
-    if check.size("max_distance", max_distance) <= half:
-        raise ValueError(f"max_distance must be greater than {half}, got {max_distance}")
+    num_buckets = check.size("num_buckets", num_buckets, even=True, least=4)
+    one_side = num_buckets // 2 if bidirectional else num_buckets
+    if check.size("max_distance", max_distance) <= one_side // 2:
+        raise ValueError(f"max_distance must be greater than {one_side // 2}, got {max_distance}")
+    far = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
+    bucket = np.searchsorted(_t5_starts(one_side, max_distance), np.floor(far), side="right")
+    return bucket + one_side * (bidirectional & (relative > 0))
+
+
+def _t5_starts(one_side: int, max_distance: int) -> list[int]:
+    """The first distance of each bucket but bucket 0.  Compared as whole numbers: none is missed by rounding."""
+    half = one_side // 2
+    rest = one_side - half
     starts = list(range(1, half))
-    for b in range(rest):  # the first x with (x / half) ** rest >= (max_distance / half) ** b
-        x = starts[-1] if starts else 1
-        while x**rest * half**b < max_distance**b * half**rest:
-            x += 1
-        starts.append(x)
-    far = np.floor(np.abs(relative) if bidirectional else np.maximum(-relative, 0))
-    return np.searchsorted(starts, far, side="right") + n * (bidirectional & (relative > 0))
+    start = half
+    for b in range(rest):
+        # The first with (start / half) ** rest >= (max_distance / half) ** b.
+        while start**rest * half**b < max_distance**b * half**rest:
+            start += 1
+        starts.append(start)
+    return starts
 
 
-def t5(distance, table, *, bidirectional: bool, max_distance: int = 128) -> np.ndarray:
-    """The number that a table (num_buckets, h) has for the bucket of each distance.  Not scaled by 1/sqrt(e)."""
-    distance, table = check.reals("distance", distance), check.reals("table", table, ndim=2)
+def t5(distance: ArrayLike, table: ArrayLike, *, bidirectional: bool, max_distance: int = 128) -> Floats:
+    """The number that a table (num_buckets, h) has for the bucket of each distance.  Not scaled by 1/sqrt(e).
+
+    >>> t5([-1, 0, 1, 200], [[0.0], [10.0], [20.0], [30.0]], bidirectional=False).tolist()
+    [[0.0, 0.0, 10.0, 30.0]]
+    """
+    distance = check.reals("distance", distance)
+    table = check.reals("table", table, ndim=2)
     bucket = t5_bucket(-distance, bidirectional=bidirectional, num_buckets=len(table), max_distance=max_distance)
     return np.moveaxis(table[bucket], -1, 0)
 
 
-def kerple(distance, r1, r2, *, form: str) -> np.ndarray:
+def kerple(distance: ArrayLike, r1: ArrayLike, r2: ArrayLike, *, form: str) -> Floats:
     """form "log": -r1 ln(1 + r2 |distance|);  "power": -r1 |distance| ** r2.  r1, r2 (h,) > 0, power: r2 <= 2
 
     Chi et al. 2022, arXiv 2205.09921, sec. 4.  ALiBi is power with r2 = 1.
+
+    >>> kerple([1, 3], [0.5], [2.0], form="power").tolist()
+    [[-0.5, -4.5]]
     """
     check.choice("form", form, ("log", "power"))
     far = np.abs(check.reals("distance", distance))
-    r1, r2 = (check.reals(name, r, ndim=1) for name, r in (("r1", r1), ("r2", r2)))
-    if len(r1) != len(r2) or min(r1.min(), r2.min()) <= 0 or (form == "power" and r2.max() > 2):
+    r1 = check.reals("r1", r1, ndim=1)
+    r2 = check.reals("r2", r2, ndim=1)
+    positive = (r1 > 0).all() and (r2 > 0).all()
+    too_steep = form == "power" and (r2 > 2).any()
+    if len(r1) != len(r2) or not positive or too_steep:
         raise ValueError(f"r1 and r2 must be as many numbers > 0, r2 of power at most 2, got {r1} and {r2}")
-    kind = {"log": lambda a, b: -a * np.log1p(b * far), "power": lambda a, b: -a * far**b}[form]
-    return np.stack([kind(a, b) for a, b in zip(r1, r2, strict=True)])
+    heads = zip(r1, r2, strict=True)
+    if form == "log":
+        return np.stack([-a * np.log1p(b * far) for a, b in heads])
+    return np.stack([-a * far**b for a, b in heads])
 
 
-def sandwich(distance, n_head: int, *, width: int = 128, base: float = 10_000.0) -> np.ndarray:
+def sandwich(distance: ArrayLike, n_head: int, *, width: int = 128, base: float = 10_000.0) -> Floats:
     """The kernel of a sinusoidal encoding of that width, times n_head / (8 h) in head h = 1 .. n_head.
 
     Chi et al. 2022, arXiv 2212.10356, sec. 4.
+
+    >>> sandwich([0], 4, width=8).round(3).tolist()
+    [[2.0], [1.0], [0.667], [0.5]]
     """
     h = np.arange(1, check.size("n_head", n_head) + 1)
     width = check.size("width", width, even=True, least=2)
     return np.multiply.outer(n_head / (8 * h), sinusoidal.kernel(distance, width, base))
 
 
-def fire(pos, weights, shifts, *, c: float, threshold: float) -> np.ndarray:
+def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: float, threshold: float) -> Floats:
     """A network of ln(1 + c |m - n|) / ln(1 + c max(m, threshold)), m the query's position.  pos (t,) -> (h, t, t)
 
     weights: (1, hidden), (hidden, hidden), (hidden, h); shifts: two (hidden,), added before each ReLU.
-    Li et al. 2023, arXiv 2310.04418, sec. 3.
+    Li et al. 2023, arXiv 2310.04418, sec. 3.  Community code that clamps m from above has it the wrong way round.
+
+    >>> fire([0, 3], [[[1]], [[1]], [[2]]], [[0], [0]], c=1.0, threshold=3.0).tolist()
+    [[[0.0, 2.0], [2.0, 0.0]]]
     """
     pos = check.reals("pos", pos, ndim=1)
-    c, threshold = check.real("c", c, above=0), check.real("threshold", threshold, above=0)
-    share = np.log1p(c * np.abs(pos[:, None] - pos)) / np.log1p(c * np.maximum(pos, threshold))[:, None]
-    first = np.maximum(np.multiply.outer(share, np.ravel(weights[0])) + shifts[0], 0)  # (t, t, hidden)
-    second = np.maximum(first @ weights[1] + shifts[1], 0)
-    return np.moveaxis(second @ weights[2], -1, 0)
+    c = check.real("c", c, above=0)
+    threshold = check.real("threshold", threshold, above=0)
+    if len(weights) != 3:
+        raise ValueError(f"weights must be three matrices, got {len(weights)}")
+    first = check.axes("weights[0]", weights[0], rows=1, columns=None)
+    hidden = first.shape[1]
+    second = check.axes("weights[1]", weights[1], rows=hidden, columns=hidden)
+    last = check.axes("weights[2]", weights[2], rows=hidden, columns=None)
+    shifts = check.axes("shifts", shifts, rows=2, columns=hidden)
+    reach = np.log1p(c * np.maximum(pos, threshold))  # (t,)
+    distance = np.abs(pos[:, None] - pos)  # (t, s)
+    relative = np.log1p(c * distance) / reach[:, None]
+    x = np.maximum(relative[..., None] @ first + shifts[0], 0)  # (t, s, hidden)
+    x = np.maximum(x @ second + shifts[1], 0)
+    return np.moveaxis(x @ last, -1, 0)
 
 
-def shaw(q, pos, table) -> np.ndarray:
+def shaw(q: ArrayLike, pos: ArrayLike, table: ArrayLike) -> Floats:
     """q_m . a[clip(n - m)] / sqrt(e), table (2 reach + 1, e) with a[0] in its middle row; pos whole numbers.
 
     Shaw et al. 2018, arXiv 1803.02155, sec. 3.2, for keys.
+
+    >>> shaw([[[1], [1]]], [0, 1], [[-1], [0], [1]]).tolist()
+    [[[0.0, 1.0], [-1.0, 0.0]]]
     """
-    q, table, pos = check.reals("q", q, ndim=3), check.reals("table", table, ndim=2), _whole(pos)
+    q = check.reals("q", q, ndim=3)
+    _, n_token, head_dim = q.shape
+    pos = _whole(pos, n_token)
+    table = check.axes("table", table, row=None, e=head_dim)
+    if len(table) % 2 == 0:
+        raise ValueError(f"table must have 2 reach + 1 rows, an odd number, got {len(table)}")
     reach = len(table) // 2
-    keys = table[np.clip(pos - pos[:, None], -reach, reach) + reach]  # (t, s, e)
-    return np.einsum("hte,tse->hts", q, keys) / q.shape[-1] ** 0.5
+    row = np.clip(pos - pos[:, None], -reach, reach) + reach  # (t, s)
+    return np.einsum("hte,tse->hts", q, table[row]) / head_dim**0.5
 
 
-def transformer_xl(q, k, pos, weight, u, v, base: float = 10_000.0) -> np.ndarray:
+def transformer_xl(
+    q: ArrayLike,
+    k: ArrayLike,
+    pos: ArrayLike,
+    weight: ArrayLike,
+    u: ArrayLike,
+    v: ArrayLike,
+    base: float = 10_000.0,
+) -> Floats:
     """(q_m . W R[m - n] + u . k_n + v . W R[m - n]) / sqrt(e).  weight (h, d, e), u and v (h, e)
 
     R is the sinusoidal encoding of the distance, d wide.  With q . k these are the terms a to d of Dai et al. 2019,
     arXiv 1901.02860, sec. 3.3.
+
+    >>> transformer_xl([[[1], [1]]], [[[5], [7]]], [0, 1], [[[0], [1]]], [[1]], [[0]]).round(2).tolist()
+    [[[6.0, 7.54], [5.54, 8.0]]]
     """
-    q, k, pos = check.reals("q", q, ndim=3), check.reals("k", k, ndim=3), check.reals("pos", pos, ndim=1)
-    weight, u, v = (check.reals(name, one) for name, one in (("weight", weight), ("u", u), ("v", v)))
-    distance = pos[:, None] - pos
-    rows = sinusoidal.sinusoidal(distance.ravel(), weight.shape[1], base).reshape(*distance.shape, -1)  # (t, s, d)
+    q, k = _queries_and_keys(q, k)
+    n_head, n_token, head_dim = q.shape
+    pos = check.axes("pos", pos, t=n_token)
+    weight = check.axes("weight", weight, h=n_head, d=None, e=head_dim)
+    u = check.axes("u", u, h=n_head, e=head_dim)
+    v = check.axes("v", v, h=n_head, e=head_dim)
+    rows = sinusoidal.sinusoidal(pos[:, None] - pos, weight.shape[1], base)  # (t, s, d)
     keys = np.einsum("tsd,hde->htse", rows, weight)
-    score = np.einsum("hte,htse->hts", q + v[:, None], keys) + np.einsum("he,hse->hs", u, k)[:, None]
-    return score / q.shape[-1] ** 0.5
+    by_distance = np.einsum("hte,htse->hts", q + v[:, None], keys)
+    by_content = np.einsum("he,hse->hs", u, k)
+    return (by_distance + by_content[:, None]) / head_dim**0.5
 
 
-def deberta(q, k, pos, to_key, to_query) -> np.ndarray:
+def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_query: ArrayLike) -> Floats:
     """(q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n clipped to -reach .. reach - 1; pos whole numbers.
 
     to_key and to_query (h, 2 reach, e): K and Q, -reach in row 0.  q . k is to be divided by sqrt(3 e) as well.
     He et al. 2020, arXiv 2006.03654, sec. 3.1.
+
+    >>> deberta([[[1] * 3] * 2], [[[1] * 3] * 2], [0, 1], [[[1] * 3, [3] * 3]], [[[0] * 3] * 2]).tolist()
+    [[[3.0, 1.0], [3.0, 3.0]]]
     """
-    q, k, pos = check.reals("q", q, ndim=3), check.reals("k", k, ndim=3), _whole(pos)
-    to_key, to_query = check.reals("to_key", to_key, ndim=3), check.reals("to_query", to_query, ndim=3)
-    reach = to_key.shape[1] // 2
+    q, k = _queries_and_keys(q, k)
+    n_head, n_token, head_dim = q.shape
+    pos = _whole(pos, n_token)
+    to_key = check.axes("to_key", to_key, h=n_head, row=None, e=head_dim)
+    n_row = to_key.shape[1]
+    if n_row % 2 or n_row == 0:
+        raise ValueError(f"to_key must have 2 reach rows, an even number > 0, got {n_row}")
+    to_query = check.axes("to_query", to_query, h=n_head, row=n_row, e=head_dim)
+    reach = n_row // 2
     row = np.clip(pos[:, None] - pos, -reach, reach - 1) + reach  # (t, s); row.T is that of key minus query
     content_to_position = np.einsum("hte,htse->hts", q, to_key[:, row])
     position_to_content = np.einsum("hse,htse->hts", k, to_query[:, row.T])
-    return (content_to_position + position_to_content) / (3 * q.shape[-1]) ** 0.5
+    return (content_to_position + position_to_content) / (3 * head_dim) ** 0.5
 
 
-def cope(q, k, table) -> np.ndarray:
+def cope(q: ArrayLike, k: ArrayLike, table: ArrayLike) -> Floats:
     """q_m . table[p], p[m, n] = sum over j = n .. m of sigmoid(q_m . k_j / sqrt(e)), at most the last row of table.
 
     Between whole p it is interpolated; table (max_count, e).  Keys after the query are at p = 0.
     Golovneva et al. 2024, arXiv 2405.18719, sec. 4.
+
+    >>> cope([[[1], [1], [1]]], [[[0], [0], [0]]], [[0], [1], [2]]).tolist()  # every token counts half
+    [[[0.5, 0.0, 0.0], [1.0, 0.5, 0.0], [1.5, 1.0, 0.5]]]
     """
-    q, k, table = check.reals("q", q, ndim=3), check.reals("k", k, ndim=3), check.reals("table", table, ndim=2)
-    gate = np.tril(expit(q @ k.transpose(0, 2, 1) / q.shape[-1] ** 0.5))
-    p = np.minimum(np.cumsum(gate[..., ::-1], axis=-1)[..., ::-1], len(table) - 1)  # (h, t, s)
-    low = np.floor(p).astype(int)
-    high = np.minimum(low + 1, len(table) - 1)
-    row = table[low] + (p - low)[..., None] * (table[high] - table[low])  # (h, t, s, e)
+    q, k = _queries_and_keys(q, k)
+    table = check.axes("table", table, row=None, e=q.shape[2])
+    if not len(table):
+        raise ValueError("table must have at least one row")
+    last = len(table) - 1
+    score = q @ k.transpose(0, 2, 1) / q.shape[-1] ** 0.5  # (h, t, s)
+    gate = np.tril(expit(score))
+    count = np.cumsum(gate[..., ::-1], axis=-1)[..., ::-1]  # from the query back to the key
+    p = np.minimum(count, last)
+    below = np.floor(p).astype(int)
+    above = np.minimum(below + 1, last)
+    part = (p - below)[..., None]
+    row = table[below] + part * (table[above] - table[below])  # (h, t, s, e)
     return np.einsum("hte,htse->hts", q, row)
 
 
-def _whole(pos) -> np.ndarray:
-    pos = check.reals("pos", pos, ndim=1)
+def _queries_and_keys(q: ArrayLike, k: ArrayLike) -> tuple[Floats, Floats]:
+    q = check.reals("q", q, ndim=3)
+    n_head, n_token, head_dim = q.shape
+    return q, check.axes("k", k, h=n_head, t=n_token, e=head_dim)
+
+
+def _whole(pos: ArrayLike, n_token: int) -> Integers:
+    pos = check.axes("pos", pos, t=n_token)
     if (pos != np.round(pos)).any():
         raise ValueError(f"pos must be whole numbers, got {pos[pos != np.round(pos)][0]}")
     return pos.astype(int)

@@ -6,8 +6,14 @@ the name of the argument, what was wanted and what came.
 
 import math
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def size(name: str, value: int, *, even: bool = False, least: int = 1) -> int:
@@ -36,23 +42,15 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
 
 def share(name: str, value: float) -> float:
     """A number from 0 to 1."""
-    value = real(name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be from 0 to 1, got {value}")
-    return value
+    number = real(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {number}")
+    return number
 
 
-def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
-    """Finite real numbers as a float64 array, of ``ndim`` axes where that is given."""
-    if hasattr(value, "detach"):  # a torch tensor: NumPy knows neither bfloat16 nor gradients
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
-    if array.dtype == object and all(isinstance(one, numbers.Real) for one in array.flat):
-        array = np.array([real(name, one) for one in array.flat]).reshape(array.shape)   # beyond 64 bits, fractions
+def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Floats:
+    """Finite real numbers as a float64 array, of ``ndim`` axes if that is given.  A torch tensor will do."""
+    array = _array(name, value)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got {value!r}")
     if ndim is not None and array.ndim != ndim:
@@ -63,8 +61,34 @@ def reals(name: str, value, *, ndim: int | None = None) -> np.ndarray:
     return array
 
 
-def choice(name: str, value: str, options) -> str:
+def axes(name: str, value: ArrayLike, **lengths: int | None) -> Floats:
+    """Finite real numbers, with an axis for each keyword: ``axes("u", u, h=3, e=None)`` is (3, any length)."""
+    array = reals(name, value, ndim=len(lengths))
+    for axis, length, wanted in zip(lengths, array.shape, lengths.values(), strict=True):
+        if wanted is not None and length != wanted:
+            letters = ", ".join(lengths)
+            raise ValueError(f"{name} must have the shape ({letters}) with {axis} = {wanted}, got {array.shape}")
+    return array
+
+
+def choice(name: str, value: str, options: Iterable[str]) -> str:
     """One of ``options``."""
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
     return value
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    """The value as an array of some type of numbers, or of whatever it holds."""
+    if hasattr(value, "detach"):  # a torch tensor: NumPy knows neither bfloat16 nor gradients
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from None
+    if array.dtype == object and all(isinstance(entry, numbers.Real) for entry in array.flat):
+        # Integers beyond 64 bits, and fractions.
+        entries = [real(name, entry) for entry in array.flat]
+        array = np.array(entries).reshape(array.shape)
+    return array

@@ -7,7 +7,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,22 @@ def write_whole(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def summary(
+    records: list[dict[str, Any]] | pd.DataFrame, by: Iterable[str] = ("encoding", "step"), value: str = "accuracy"
+) -> pd.DataFrame:
+    """Mean, lowest and highest ``value`` over the seeds, and their number.  -> a row for each group of ``by``
+
+    The groups keep the order of the records.  A seed that comes twice in a group raises ValueError: then the records
+    differ in something that is not in ``by``.
+    """
+    table = pd.DataFrame(records)
+    columns = list(by)
+    if table.duplicated([*columns, "seed"]).any():
+        raise ValueError(f"by must tell the records of a seed apart, got {', '.join(columns)}")
+    groups = table.groupby(columns, sort=False, dropna=False)[value]
+    return groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
+
+
 # Claims
 
 
@@ -126,7 +142,7 @@ def verdicts(notebooks: Path) -> list[Verdict]:
         for cell in _cells(path):
             if cell["cell_type"] != "code":
                 continue
-            called = re.findall(r'^verdict\("(\w+)"', _source(cell), flags=re.M)
+            called = re.findall(r'^verdict\(\s*"(\w+)"', _source(cell), flags=re.M)
             lines = re.findall(r"^verdict on (\w+): ([\w ]+)\. (.+)$", _printed(cell), flags=re.M)
             printed = {claim: (status, number) for claim, status, number in lines}
             for claim in dict.fromkeys([*called, *printed]):

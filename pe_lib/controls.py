@@ -2,18 +2,20 @@
 
 Each is a table (n_row, d_model) whose rows have the norm sqrt(d_model / 2) of the sinusoidal ones, exactly or nearly,
 so that a difference in training does not come from the scale; only the rows of "sine_only" are shorter.
+Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
 import numpy as np
 
 from pe_lib import check
+from pe_lib.check import Floats
 from pe_lib.sinusoidal import READINGS, frequencies, misread, sinusoidal
 
 CONTROLS = (*READINGS, "divided", "shuffled", "sine_only", "random")
 
 
-def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.Generator) -> np.ndarray:
-    """The table called ``name``.  -> (n_row, d_model) float64, row p for position p
+def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.Generator) -> Floats:
+    """The table called ``name``.  -> (n_row, d_model), row p for position p
 
     name "column", "doubled", "unpaired"  the wrong readings of i, see `sinusoidal.misread`
          "divided"    positions divided by omega_i instead of multiplied: pos * base ** (2i / d_model), so angles of
@@ -23,19 +25,25 @@ def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.
          "sine_only"  the sine columns times sqrt(2), the cosine columns 0; where a sine is slow, it stays near 0
          "random"     entries +-1 / sqrt(2), drawn independently
     base is 10000.  ``rng`` is drawn from for shuffled and random only.
-    Raises ValueError or TypeError for an unknown name, sizes that are not positive integers or an odd d_model.
+
+    >>> control("sine_only", 2, 2, 2, np.random.default_rng(0)).round(2).tolist()
+    [[0.0, 0.0], [1.19, 0.0]]
     """
     check.choice("name", name, CONTROLS)
-    n_row, train_len = check.size("n_row", n_row), check.size("train_len", train_len)
-    omega, pos = frequencies(d_model), np.arange(n_row)
+    n_row = check.size("n_row", n_row)
+    train_len = check.size("train_len", train_len)
+    omega = frequencies(d_model)  # (d_model/2,) radian / token
+    pos = np.arange(n_row)
     if name in READINGS:
         return misread(pos, d_model, reading=name)
     if name == "divided":
-        angle = pos[:, None] / omega  # (n_row, d/2) radian
+        angle = pos[:, None] / omega  # (n_row, d_model/2) radian
         return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(n_row, d_model)
     if name == "shuffled":
-        blocks = [start + rng.permutation(min(train_len, n_row - start)) for start in range(0, n_row, train_len)]
+        starts = range(train_len, n_row, train_len)
+        blocks = [rng.permutation(block) for block in np.split(pos, starts)]
         return sinusoidal(np.concatenate(blocks), d_model)
     if name == "sine_only":
-        return sinusoidal(pos, d_model) * np.tile([2**0.5, 0.0], d_model // 2)
+        louder = np.tile([2**0.5, 0.0], d_model // 2)
+        return louder * sinusoidal(pos, d_model)
     return rng.choice([-1.0, 1.0], (n_row, d_model)) / 2**0.5

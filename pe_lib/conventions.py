@@ -1,15 +1,23 @@
 """How well-known code writes the formula: conventions, tables made by them, and the way from one to another.
 
 The conventions are the rows of ``data/conventions.csv``; a new one is a new row.
+Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
 import csv
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pe_lib import DATA, check
+from pe_lib.check import Floats
 from pe_lib.sinusoidal import column_order, frequencies, sinusoidal
+
+_OTHER_FREQUENCIES = (
+    "target has other frequencies than source (another schedule, base or odd width): the information is not in the "
+    "table, and no order of its columns is that of target; make it anew with target.table(n, d_model)"
+)
 
 
 @dataclass(frozen=True)
@@ -17,8 +25,10 @@ class Convention:
     """One way to make a table of the encoding: everything but its size.
 
     The fields are the arguments of `sinusoidal`; besides, row r holds position offset + step * r, and scale may be
-    "d_model**-0.5".  ``source`` says who does it so; it is not compared.
-    Raises ValueError or TypeError for a field that `sinusoidal` would refuse, and for a step or scale of 0.
+    "d_model**-0.5".  Neither step nor scale is 0.
+
+    >>> Convention(offset=2.0, step=-1.0).table(3, 2).round(2).tolist()  # positions 2, 1, 0
+    [[0.91, -0.42], [0.84, 0.54], [0.0, 1.0]]
     """
 
     layout: str = "interleaved"
@@ -29,37 +39,27 @@ class Convention:
     scale: float | str = 1.0  # factor on every entry, or "d_model**-0.5"
     _: KW_ONLY
     step: float = 1.0  # tokens from one row to the next; -1 where the table descends
-    source: str = field(default="", compare=False, repr=False)
+    source: str = field(default="", compare=False, repr=False)  # who does it so
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.scale, str):
             check.choice("scale", self.scale, ("d_model**-0.5",))
         elif check.real("scale", self.scale) == 0:
             raise ValueError("scale must not be 0")
         if check.real("step", self.step) == 0:
             raise ValueError("step must not be 0")
-        sinusoidal(0, 2, self.base, **self._arguments(2))
+        check.real("offset", self.offset)
+        self.table(1, 2)  # what `sinusoidal` refuses
 
-    def _arguments(self, d_model):
-        scale = d_model**-0.5 if isinstance(self.scale, str) else self.scale
-        return {
-            "schedule": self.schedule,
-            "layout": self.layout,
-            "odd": self.odd,
-            "offset": self.offset,
-            "scale": scale,
-        }
-
-    def table(self, n: int, d_model: int) -> np.ndarray:
-        """The first n rows.  -> (n, d_model) float64.  Raises ValueError or TypeError as `sinusoidal` does."""
+    def table(self, n: int, d_model: int) -> Floats:
+        """The first n rows.  -> (n, d_model)"""
         d_model = check.size("d_model", d_model, least=2)
-        rows = self.step * np.arange(check.size("n", n))
-        return sinusoidal(rows, d_model, self.base, **self._arguments(d_model))
+        pos = self.step * np.arange(check.size("n", n)) + self.offset
+        table = sinusoidal(pos, d_model, self.base, schedule=self.schedule, layout=self.layout, odd=self.odd)
+        return self._factor(d_model) * table
 
-    def _columns(self, d_model):
-        """(d_model,) index into [sines | cosines | zero], and the frequencies (n_pair,) in radian / token."""
-        omega = frequencies(d_model, self.base, schedule=self.schedule, odd=self.odd)
-        return column_order(d_model, layout=self.layout, odd=self.odd), omega
+    def _factor(self, d_model: int) -> float:
+        return d_model**-0.5 if isinstance(self.scale, str) else self.scale
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class GridConvention:
 
     ``blocks`` names the four blocks of d_model/4 columns in their order; w is the column of a cell and h its row,
     both counted from 0.  Cells are listed row by row.
-    Raises ValueError or TypeError for blocks that are not these four, and as `frequencies` does.
+
+    >>> GridConvention().table((1, 2), 4).round(2).tolist()  # sin w, cos w, sin h, cos h
+    [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.0, 1.0]]
     """
 
     blocks: tuple[str, ...] = ("sin w", "cos w", "sin h", "cos h")
@@ -76,45 +78,46 @@ class GridConvention:
     base: float = 10_000.0
     source: str = field(default="", compare=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if sorted(self.blocks) != ["cos h", "cos w", "sin h", "sin w"]:
             raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {self.blocks}")
-        frequencies(2, self.base, schedule=self.schedule)
+        frequencies(2, self.base, schedule=self.schedule)  # what it refuses
 
-    def table(self, n: tuple[int, int], d_model: int) -> np.ndarray:
-        """The cells of a grid of n = (rows, columns).  -> (rows * columns, d_model) float64
-
-        Raises ValueError or TypeError if d_model is not a positive multiple of 4 or n not two positive integers.
-        """
+    def table(self, n: tuple[int, int], d_model: int) -> Floats:
+        """The cells of a grid of n = (rows, columns).  -> (rows * columns, d_model), d_model a multiple of 4"""
         if not isinstance(n, (tuple, list)) or len(n) != 2:
             raise TypeError(f"n must be (rows, columns) of the grid, got {n!r}")
-        height, width = (check.size("n", one) for one in n)
+        height, width = check.size("n", n[0]), check.size("n", n[1])
         if check.size("d_model", d_model) % 4:
             raise ValueError(f"d_model must be a multiple of 4, got {d_model}")
-        h, w = np.divmod(np.arange(height * width), width)
-        halves = {axis: sinusoidal(cell, d_model // 2, self.base, schedule=self.schedule, layout="halves")
-                  for axis, cell in (("h", h), ("w", w))}  # each (rows * columns, d_model / 2)  # fmt: skip
-        block = {f"{wave} {axis}": halves[axis][:, part : part + d_model // 4]
-                 for axis in "hw" for wave, part in (("sin", 0), ("cos", d_model // 4))}  # fmt: skip
-        return np.concatenate([block[name] for name in self.blocks], axis=1)
+        h, w = np.divmod(np.arange(height * width), width)  # each (rows * columns,)
+        of_row = sinusoidal(h, d_model // 2, self.base, schedule=self.schedule, layout="halves")
+        of_column = sinusoidal(w, d_model // 2, self.base, schedule=self.schedule, layout="halves")
+        sin_h, cos_h = np.split(of_row, 2, axis=1)  # each (rows * columns, d_model/4)
+        sin_w, cos_w = np.split(of_column, 2, axis=1)
+        blocks = {"sin h": sin_h, "cos h": cos_h, "sin w": sin_w, "cos w": cos_w}
+        return np.concatenate([blocks[name] for name in self.blocks], axis=1)
 
 
-def _read() -> dict[str, Convention | GridConvention]:
+AnyConvention = Convention | GridConvention
+
+
+def _read() -> dict[str, AnyConvention]:
     """The rows of data/conventions.csv, by their names."""
-    conventions = {}
     with open(DATA / "conventions.csv", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            conventions[row["name"]] = _from_row(row)
-    return conventions
+        return {row["name"]: _from_row(row) for row in csv.DictReader(file)}
 
 
-def _from_row(row: dict[str, str]) -> Convention | GridConvention:
-    base, source = float(row["base"]), row["source"]
+def _from_row(row: dict[str, str]) -> AnyConvention:
+    base = float(row["base"])
+    source = row["source"]
     if "," in row["layout"]:
-        return GridConvention(tuple(row["layout"].split(", ")), row["schedule"], base, source=source)
+        blocks = tuple(row["layout"].split(", "))
+        return GridConvention(blocks, row["schedule"], base, source=source)
+    offset = float(row["offset"])
     scale = row["scale"] if row["scale"] == "d_model**-0.5" else float(row["scale"])
-    offset, step = float(row["offset"]), float(row["step"])
+    step = float(row["step"])
     return Convention(row["layout"], row["schedule"], base, row["odd"], offset, scale, step=step, source=source)
 
 
@@ -122,58 +125,70 @@ def _from_row(row: dict[str, str]) -> Convention | GridConvention:
 CONVENTIONS = _read()
 
 
-def convert(table, source, target) -> np.ndarray:
-    """The table of one convention as that of another.  table (t, d_model) of ``source`` -> (t, d_model) float64
+def convert(table: ArrayLike, source: AnyConvention | str, target: AnyConvention | str) -> Floats:
+    """The table of one convention as that of another.  table (t, d_model) of ``source`` -> (t, d_model)
 
     ``source`` and ``target`` are conventions or names in `CONVENTIONS`.  Columns are put in the other order, entries
     are scaled, and where the rows hold other positions each pair is turned by what is missing.  Where the positions
     agree nothing is computed from the values, so any table, a trained one too, can be put in the other order.
-    Raises TypeError for a table that does not hold real numbers; ValueError for one that is not (t, d_model) or not
-    finite, an unknown name, or a grid where the other is a line; and ValueError, saying what is missing, where the
-    target holds what the source does not: other frequencies are no rearrangement, and a column that was cut off
-    cannot be had back.
+    ValueError says what is missing where the target holds what the source does not: other frequencies are no
+    rearrangement, and a column that was cut off cannot be had back.
+
+    >>> convert([[1, 2, 3, 4]], "paper", "marian").tolist()  # sines first
+    [[1.0, 3.0, 2.0, 4.0]]
     """
     table = check.reals("table", table, ndim=2)
-    source, target = (_named(name, one) for name, one in (("source", source), ("target", target)))
-    if type(source) is not type(target):
-        raise ValueError("target must encode as many coordinates as source does: one is of a line, one of a grid")
-    d_model = table.shape[1]
-    if isinstance(source, GridConvention):
-        if (source.schedule, source.base) != (target.schedule, target.base):
-            raise ValueError(_OTHER_FREQUENCIES)
-        if d_model % 4:
-            raise ValueError(f"table must have a multiple of 4 columns, got {d_model}")
-        blocks = dict(zip(source.blocks, np.split(table, 4, axis=1), strict=True))
-        return np.concatenate([blocks[name] for name in target.blocks], axis=1)
-    (order, omega), (wanted, omega_wanted) = source._columns(d_model), target._columns(d_model)
-    if len(omega) != len(omega_wanted) or not np.allclose(omega, omega_wanted, rtol=1e-12, atol=0):
+    source = _convention("source", source)
+    target = _convention("target", target)
+    if isinstance(source, Convention) and isinstance(target, Convention):
+        return _convert_line(table, source, target)
+    if isinstance(source, GridConvention) and isinstance(target, GridConvention):
+        return _convert_grid(table, source, target)
+    raise ValueError("target must encode as many coordinates as source does: one is of a line, one of a grid")
+
+
+def _convert_line(table: Floats, source: Convention, target: Convention) -> Floats:
+    n_row, d_model = table.shape
+    omega = frequencies(d_model, source.base, schedule=source.schedule, odd=source.odd)  # (n_pair,) radian / token
+    omega_target = frequencies(d_model, target.base, schedule=target.schedule, odd=target.odd)
+    n_pair = len(omega)
+    if n_pair != len(omega_target) or not np.allclose(omega, omega_target, rtol=1e-12, atol=0):
         raise ValueError(_OTHER_FREQUENCIES)
-    n_pair, row = len(omega), np.arange(len(table))
-    waves = np.full((len(table), 2 * n_pair + 1), np.nan)  # sines, cosines, zero
+
+    # Unpack the columns: sines, cosines, zero.  A column that was cut off is not known.
+    order = column_order(d_model, layout=source.layout, odd=source.odd)
+    waves = np.full((n_row, 2 * n_pair + 1), np.nan)
     waves[:, -1] = 0
     waves[:, order] = table
-    further = target.offset - source.offset + (target.step - source.step) * row  # (t,) tokens
+
+    # Turn each pair by the positions that are missing.
+    further = target.offset - source.offset + (target.step - source.step) * np.arange(n_row)  # (t,) tokens
     if further.any():
-        sine, cosine = waves[:, :n_pair].copy(), waves[:, n_pair:-1].copy()
-        s, c = np.sin(further[:, None] * omega), np.cos(further[:, None] * omega)  # (t, n_pair)
-        waves[:, :n_pair], waves[:, n_pair:-1] = sine * c + cosine * s, cosine * c - sine * s
-    result = waves[:, wanted]
+        angle = further[:, None] * omega  # (t, n_pair) radian
+        sine, cosine, last = np.split(waves, [n_pair, 2 * n_pair], axis=1)
+        turned_sine = sine * np.cos(angle) + cosine * np.sin(angle)
+        turned_cosine = cosine * np.cos(angle) - sine * np.sin(angle)
+        waves = np.concatenate([turned_sine, turned_cosine, last], axis=1)
+
+    # Pack them in the other order.
+    result = waves[:, column_order(d_model, layout=target.layout, odd=target.odd)]
     if np.isnan(result).any():
         lost = np.setdiff1d(np.arange(2 * n_pair), order)[0]
-        raise ValueError(
-            f"source has no {'sine' if lost < n_pair else 'cosine'} of pair {lost % n_pair}, which target needs: "
-            "that column was cut off"
-        )
-    return result * (target._arguments(d_model)["scale"] / source._arguments(d_model)["scale"])
+        wave = "sine" if lost < n_pair else "cosine"
+        raise ValueError(f"source has no {wave} of pair {lost % n_pair}, which target needs: that column was cut off")
+    return result * (target._factor(d_model) / source._factor(d_model))
 
 
-_OTHER_FREQUENCIES = (
-    "target has other frequencies than source (another schedule, base or odd width): the information is not in the "
-    "table, and no order of its columns is that of target; make it anew with target.table(n, d_model)"
-)
+def _convert_grid(table: Floats, source: GridConvention, target: GridConvention) -> Floats:
+    if (source.schedule, source.base) != (target.schedule, target.base):
+        raise ValueError(_OTHER_FREQUENCIES)
+    if table.shape[1] % 4:
+        raise ValueError(f"table must have a multiple of 4 columns, got {table.shape[1]}")
+    blocks = dict(zip(source.blocks, np.split(table, 4, axis=1), strict=True))
+    return np.concatenate([blocks[name] for name in target.blocks], axis=1)
 
 
-def _named(name, convention):
+def _convention(name: str, convention: AnyConvention | str) -> AnyConvention:
     if isinstance(convention, (Convention, GridConvention)):
         return convention
     return CONVENTIONS[check.choice(name, convention, CONVENTIONS)]

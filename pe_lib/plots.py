@@ -1,48 +1,87 @@
 """Figures: each function draws what it is given on the given Axes and returns them; nothing is computed here.
 
-One encoding has one colour (Okabe-Ito) and one dash pattern in every figure.  Use with
+Colour says the family of an encoding (Okabe-Ito), dashes which member it is, the same in every figure.  Use with
 ``plt.style.use("pe_lib.style")``.
 """
 
-import numpy as np
-from matplotlib.axes import Axes
+from __future__ import annotations
 
-# name -> colour, dashes.  Relatives share a colour: added blue, turning green and sky, biases the others.
-LOOK = {
-    "nope": ("#000000", ":"),
-    "sinusoidal": ("#0072B2", "-"),
-    "scaled_sinusoidal": ("#0072B2", "--"),
-    "learned": ("#E69F00", "--"),
-    "randomised": ("#0072B2", "-."),
-    "shape": ("#0072B2", (0, (5, 1, 1, 1, 1, 1))),
-    "rope": ("#009E73", "--"),
-    "partial_rope": ("#009E73", "-."),
-    "p_rope": ("#009E73", ":"),
-    "rope_nope": ("#009E73", (0, (8, 2))),
-    "xpos": ("#56B4E9", "-"),
-    "pope": ("#56B4E9", ":"),
-    "alibi": ("#000000", "-"),
-    "t5": ("#CC79A7", "-"),
-    "kerple_log": ("#E69F00", "-"),
-    "kerple_power": ("#E69F00", ":"),
-    "sandwich": ("#D55E00", "-."),
-    "fire": ("#D55E00", ":"),
-    "shaw": ("#CC79A7", ":"),
-    "transformer_xl": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1))),
-    "deberta": ("#000000", "-."),
-    "cope": ("#000000", "--"),
-    "column": ("#D55E00", "--"),
-    "doubled": ("#CC79A7", "-."),
-    "unpaired": ("#009E73", (0, (5, 1, 1, 1, 1, 1))),
-    "tensor2tensor": ("#56B4E9", (0, (3, 1))),
-    "divided": ("#56B4E9", "-."),
-    "shuffled": ("#0072B2", ":"),
-    "sine_only": ("#CC79A7", "--"),
-    "random": ("#009E73", "-"),
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Reals = NDArray[np.floating]
+BLACK, BLUE, GREEN, SKY, ORANGE, PURPLE, VERMILLION = (
+    "#000000",
+    "#0072B2",
+    "#009E73",
+    "#56B4E9",
+    "#E69F00",
+    "#CC79A7",
+    "#D55E00",
+)
+FAMILY = {
+    "base": BLACK,
+    "added": BLUE,
+    "positions": SKY,
+    "turning": GREEN,
+    "distance": ORANGE,
+    "content": PURPLE,
+}
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+
+
+def families() -> dict[str, list[str]]:
+    """Family -> names of its encodings: the modules of `pe_lib.encodings`, in the order of its registry.
+
+    They are read from the source, because importing it would load torch.
+    """
+    source = Path(__file__).parent / "encodings" / "__init__.py"
+    module_of: dict[str, str] = {}
+    members: dict[str, list[str]] = {}
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module_of |= {name.name: node.module.rpartition(".")[2] for name in node.names}
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ENCODINGS":
+            assert isinstance(node.value, ast.Dict)
+            for key, value in zip(node.value.keys, node.value.values, strict=True):
+                family = members.setdefault(module_of[ast.unparse(value)], [])
+                assert isinstance(key, ast.Constant)
+                family.append(str(key.value))
+    return members
+
+
+def _looks() -> dict[str, tuple[str, Any]]:
+    """Colour and dashes of each encoding."""
+    looks = {}
+    for family, names in families().items():
+        for name, dashes in zip(names, DASHES, strict=False):
+            looks[name] = FAMILY[family], dashes
+    return looks
+
+
+# name -> colour, dashes: the encodings, and the tables that they are compared with
+LOOK: dict[str, tuple[str, Any]] = _looks() | {
+    "column": (VERMILLION, "--"),
+    "doubled": (PURPLE, (0, (4, 1, 1, 1))),
+    "unpaired": (GREEN, (0, (3, 1, 1, 1, 1, 1))),
+    "tensor2tensor": (SKY, (0, (3, 1))),
+    "divided": (VERMILLION, "-."),
+    "shuffled": (SKY, ":"),
+    "sine_only": (PURPLE, (0, (4, 2))),
+    "random": (VERMILLION, "-"),
 }
 
 
-def table(ax: Axes, values, *, title: str = "") -> Axes:
+def table(ax: Axes, values: ArrayLike, *, title: str = "") -> Axes:
     """Heat map of a position table.  values (t, d): a row a position, a column a column; white is zero."""
     limit = np.abs(values).max() or 1.0
     ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -50,7 +89,15 @@ def table(ax: Axes, values, *, title: str = "") -> Axes:
     return ax
 
 
-def matrix(ax: Axes, values, *, title: str = "", xlabel: str = "key", ylabel: str = "query", ticks=None) -> Axes:
+def matrix(
+    ax: Axes,
+    values: ArrayLike,
+    *,
+    title: str = "",
+    xlabel: str = "key",
+    ylabel: str = "query",
+    ticks: Sequence[Any] | None = None,
+) -> Axes:
     """Heat map of a matrix of positive values, square cells; dark is 0, bright their maximum.
 
     ticks: labels of the rows and of the columns, where the numbers 0, 1, 2 ... are not the right ones.
@@ -64,14 +111,16 @@ def matrix(ax: Axes, values, *, title: str = "", xlabel: str = "key", ylabel: st
     return ax
 
 
-def dots(ax: Axes, named: dict, *, xlabel: str, ylabel: str) -> Axes:
+def dots(ax: Axes, named: Mapping[Any, float], *, xlabel: str, ylabel: str) -> Axes:
     """One dot a case.  named {case: value}"""
     ax.plot(range(len(named)), list(named.values()), "o", color="black")
     ax.set(xticks=range(len(named)), xticklabels=list(named), xlabel=xlabel, ylabel=ylabel)
     return ax
 
 
-def lines(ax: Axes, x, named: dict, *, xlabel: str, ylabel: str, title: str = "") -> Axes:
+def lines(
+    ax: Axes, x: ArrayLike, named: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, title: str = ""
+) -> Axes:
     """One line a name, in the look of that name where it has one.  x (n,), named {name: (n,)}"""
     for number, (name, y) in enumerate(named.items()):
         colour, dashes = _look(name, number)
@@ -80,70 +129,78 @@ def lines(ax: Axes, x, named: dict, *, xlabel: str, ylabel: str, title: str = ""
     return ax
 
 
-def kernel(ax: Axes, distance, share, rises, limit) -> Axes:
+def kernel(ax: Axes, distance: Reals, share: Reals, rises: NDArray[np.bool_], limit: Reals) -> Axes:
     """The kernel against distance, where it rises, and its limit for a large d_model.  All (n,), rises a mask."""
-    ax.plot(distance, share, color=LOOK["sinusoidal"][0], label="kernel / (d_model / 2)")
+    ax.plot(distance, share, color=BLUE, label="kernel / (d_model / 2)")
     ax.plot(distance, limit, color="black", linestyle="--", linewidth=1, label="limit for a large d_model")
-    ax.plot(distance[rises], share[rises], ".", color="#D55E00", markersize=2.5, label="larger than one step before")
+    ax.plot(distance[rises], share[rises], ".", color=VERMILLION, markersize=2.5, label="larger than one step before")
     ax.axhline(0, color="0.7", linewidth=0.6)
     ax.set(xlabel="distance (tokens)", ylabel="share of its maximum")
     ax.legend()
     return ax
 
 
-def clocks(ax: Axes, angles, *, labels, title: str = "") -> Axes:
+def clocks(ax: Axes, angles: ArrayLike, *, labels: Sequence[str], title: str = "") -> Axes:
     """A row of clock faces.  angles (t, n) radian: one face a column, one hand a row, later rows darker.
 
     The hand points to (sin, cos), so it stands upright at angle 0 and turns clockwise.
     """
-    n_hand, n_clock = np.shape(angles)
-    turn = np.linspace(0, 2 * np.pi, 100)
-    for c in range(n_clock):
-        ax.plot(2.4 * c + np.sin(turn), np.cos(turn), color="0.75", linewidth=0.8)
-        for h in range(n_hand):
-            shade = (h + 1) / n_hand
-            x, y = np.sin(angles[h][c]), np.cos(angles[h][c])
-            ax.plot([2.4 * c, 2.4 * c + x], [0, y], color=LOOK["sinusoidal"][0], alpha=shade)
-        ax.text(2.4 * c, -1.25, labels[c], ha="center", va="top", fontsize=8)
+    angles = np.asarray(angles)
+    n_hand, n_clock = angles.shape
+    around = np.linspace(0, 2 * np.pi, 100)
+    for clock in range(n_clock):
+        centre = 2.4 * clock
+        ax.plot(centre + np.sin(around), np.cos(around), color="0.75", linewidth=0.8)
+        for hand, angle in enumerate(angles[:, clock], start=1):
+            ax.plot([centre, centre + np.sin(angle)], [0, np.cos(angle)], color=BLUE, alpha=hand / n_hand)
+        ax.text(centre, -1.25, labels[clock], ha="center", va="top", fontsize=8)
     ax.set(title=title, aspect="equal", xlim=(-1.2, 2.4 * n_clock - 1.2), ylim=(-2.0, 1.2))
     ax.set_axis_off()
     return ax
 
 
-def curves(ax: Axes, summary, *, ceiling: float | None = None, title: str = "") -> Axes:
+def curves(ax: Axes, summary: pd.DataFrame, *, ceiling: float | None = None, title: str = "") -> Axes:
     """Accuracy against training step, a line an encoding, the band from the lowest to the highest seed.
 
-    summary: columns encoding, step, mean, low, high (`training.summary`).  ceiling: the best without order.
+    summary: columns encoding, step, mean, low, high (`collection.summary`).  ceiling: the best without order.
     """
-    for number, (name, one) in enumerate(summary.groupby("encoding", sort=False)):
+    for number, (name, rows) in enumerate(summary.groupby("encoding", sort=False)):
         colour, dashes = _look(name, number)
-        ax.plot(one["step"], one["mean"], color=colour, linestyle=dashes, label=name)
-        ax.fill_between(one["step"], one["low"], one["high"], color=colour, alpha=0.2, linewidth=0)
+        ax.plot(rows["step"], rows["mean"], color=colour, linestyle=dashes, label=name)
+        ax.fill_between(rows["step"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
     if ceiling is not None:
-        ax.axhline(ceiling, color="#D55E00", linewidth=0.8, label="ceiling without order")
+        ax.axhline(ceiling, color=VERMILLION, linewidth=0.8, label="ceiling without order")
     ax.set(xlabel="training step", ylabel="accuracy", ylim=(-0.02, 1.04), title=title)
     return ax
 
 
-def by_length(ax: Axes, lengths, named: dict, train_len: int, *, ylabel: str, title: str = "") -> Axes:
+def by_length(
+    ax: Axes,
+    lengths: Sequence[float],
+    named: Mapping[str, ArrayLike],
+    train_len: float,
+    *,
+    ylabel: str,
+    title: str = "",
+) -> Axes:
     """One line a name over lengths, the band from the lowest to the highest seed; what training saw is shaded.
 
     lengths (n,) tokens; named {name: (seeds, n)}
     """
-    for number, (name, values) in enumerate(named.items()):
+    for number, (name, losses) in enumerate(named.items()):
         colour, dashes = _look(name, number)
-        values = np.asarray(values, dtype=float)
+        values = np.asarray(losses, dtype=float)
         ax.plot(lengths, values.mean(axis=0), color=colour, linestyle=dashes, marker=".", label=name)
         ax.fill_between(lengths, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
     ax.set_xscale("log", base=2)
     ax.axvspan(min(lengths) / 1.15, train_len, color="0.92", zorder=0)
     ax.minorticks_off()
-    ax.set(xticks=lengths, xticklabels=[f"{one:g}" for one in lengths], xlabel="length (tokens)", ylabel=ylabel)
-    ax.set(xlim=(min(lengths) / 1.15, max(lengths) * 1.05), title=title)
+    ax.set(xticks=lengths, xticklabels=[f"{length:g}" for length in lengths], xlabel="length (tokens)")
+    ax.set(xlim=(min(lengths) / 1.15, max(lengths) * 1.05), ylabel=ylabel, title=title)
     return ax
 
 
-def seeds(ax: Axes, named: dict, *, xlabel: str, title: str = "") -> Axes:
+def seeds(ax: Axes, named: Mapping[str, tuple[float, Sequence[float]]], *, xlabel: str, title: str = "") -> Axes:
     """One row a name, one dot a seed, a bar at their mean.  named {name: (mean, values of the seeds)}"""
     for row, (name, (mean, values)) in enumerate(named.items()):
         colour = _look(name, row)[0]
@@ -154,6 +211,7 @@ def seeds(ax: Axes, named: dict, *, xlabel: str, title: str = "") -> Axes:
     return ax
 
 
-def _look(name, number):
+def _look(name: str, number: int) -> tuple[str, Any]:
     """Colour and dashes: those of the name, where a setting may follow after a colon, or the next of the cycle."""
-    return LOOK.get(name.partition(":")[0], (f"C{number}", ("-", "--", ":")[number % 3]))
+    next_of_cycle = f"C{number}", ("-", "--", ":")[number % 3]
+    return LOOK.get(name.partition(":")[0], next_of_cycle)

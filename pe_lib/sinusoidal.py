@@ -2,14 +2,16 @@
 
 PE(pos, 2i) = sin(pos * omega_i),  PE(pos, 2i + 1) = cos(pos * omega_i),  omega_i = base ** (-2i / d_model)
 
-The pair index i counts (sin, cos) pairs, 0 <= i < d_model/2.  The dimensions, which are the columns of the
-table, are 2i and 2i + 1: two columns a pair, i = column // 2.
-Source: Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, section 3.5.
+The pair index i counts (sin, cos) pairs, 0 <= i < d_model/2: columns 2i and 2i + 1 make one, i = column // 2.
+Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, section 3.5.
+Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pe_lib import check
+from pe_lib.check import Floats, Integers
 
 SCHEDULES = ("paper", "tensor2tensor")
 LAYOUTS = ("interleaved", "halves", "halves_cos_first")
@@ -17,29 +19,30 @@ ODD = ("error", "extra_sine", "zero_column", "truncate")
 READINGS = ("column", "doubled", "unpaired")
 
 
-def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper", odd: str = "error") -> np.ndarray:
-    """Angular frequency of each (sin, cos) pair, in radians per token.  -> (n_pair,) float64, n_pair = d_model/2
+def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper", odd: str = "error") -> Floats:
+    """Angular frequency of each (sin, cos) pair i, in radians per token.  -> (n_pair,), n_pair = d_model/2
 
-    schedule "paper"          omega_i = base ** (-2i / d_model): Vaswani et al. 2017, sec. 3.5.  Ends before 1/base.
-             "tensor2tensor"  omega_i = base ** (-i / (n_pair - 1)): the authors' released code
-                              (`get_timing_signal_1d`), also fairseq and Whisper.  Ends at 1/base exactly.
-    i = 0 .. n_pair - 1 counts pairs, not columns.  Both start at omega_0 = 1; one pair alone has just that.
-    An odd width is an error unless ``odd`` says how it is made; see `sinusoidal`.
-    Raises ValueError or TypeError if d_model is not an integer >= 2, or is odd where ``odd`` is "error", if base is
-    not finite and > 1, or if schedule or odd is unknown.
+    schedule  "paper"          omega_i = base ** (-2i / d_model), from 1 to a little above 1/base
+              "tensor2tensor"  omega_i = base ** (-i / (n_pair - 1)), from 1 to 1/base: the authors' code, fairseq
+    odd       how an odd width is made, see `sinusoidal`
+
+    >>> frequencies(8).round(6).tolist()
+    [1.0, 0.1, 0.01, 0.001]
     """
     base = check.real("base", base, above=1)
     check.choice("schedule", schedule, SCHEDULES)
     check.choice("odd", odd, ODD)
     d_model = check.size("d_model", d_model, even=odd == "error", least=2)
-    d_model += {"zero_column": -1, "truncate": 1}.get(odd, 0) * (d_model % 2)  # they have those of an even width
-    n_pair = (d_model + 1) // 2
+    # An odd width has the frequencies of the even one beside it, or with "extra_sine" those of its own.
+    n_pair = d_model // 2 if odd == "zero_column" else (d_model + 1) // 2
+    width = d_model if odd == "extra_sine" else 2 * n_pair
     i = np.arange(n_pair)
-    return base ** -(2 * i / d_model if schedule == "paper" else i / max(n_pair - 1, 1))
+    exponent = 2 * i / width if schedule == "paper" else i / max(n_pair - 1, 1)
+    return base**-exponent
 
 
 def sinusoidal(
-    pos,
+    pos: ArrayLike,
     d_model: int,
     base: float = 10_000.0,
     *,
@@ -48,83 +51,90 @@ def sinusoidal(
     odd: str = "error",
     offset: float = 0.0,
     scale: float = 1.0,
-) -> np.ndarray:
-    """The encoding of each position.  pos (t,) in tokens -> (t, d_model) float64
+) -> Floats:
+    """The encoding of each position, which may be negative or fractional.  pos (...) in tokens -> (..., d_model)
 
-    `pos` may be negative, fractional or huge, and of any shape: (...) gives (..., d_model).
-    layout "interleaved"       sin, cos, sin, cos ...: pair i in columns 2i and 2i + 1 (the paper)
-           "halves"            all sines, then all cosines: pair i in columns i and i + d_model/2 (tensor2tensor)
-           "halves_cos_first"  all cosines, then all sines (MusicGen)
-    odd    how an odd d_model is made
-           "error"        it is refused
-           "extra_sine"   the formula as it stands, up to column d_model - 1: one sine more than cosines (XLM, Marian)
-           "zero_column"  the table of d_model - 1, and a last column of zeros (tensor2tensor, fairseq)
-           "truncate"     the table of d_model + 1 without its last column (positional-encodings)
-    offset is added to every position (tokens), scale multiplies every entry.
-    The layouts are permutations of each other; the schedules (see `frequencies`) are not.
-    Angles are formed in float64, so the error stays below 1e-9 up to |pos| = 1e6; float32 angles, as in most
-    model code, are wrong by about 6e-8 * pos.
-    Raises ValueError or TypeError for numbers that are not finite and real, an unknown layout, and as
-    `frequencies` does.
+    schedule       see `frequencies`
+    layout         "interleaved"       sin, cos, sin, cos ...: pair i in columns 2i and 2i + 1 (the paper)
+                   "halves"            all sines, then all cosines: i and i + d_model/2 (tensor2tensor)
+                   "halves_cos_first"  all cosines, then all sines (MusicGen)
+    odd            "error"        an odd d_model is refused
+                   "extra_sine"   the formula as it stands, one sine more than cosines (XLM, Marian)
+                   "zero_column"  the table of d_model - 1, then a column of zeros (tensor2tensor, fairseq)
+                   "truncate"     the table of d_model + 1 without its last column (positional-encodings)
+    offset, scale  added to every position (tokens), multiplied with every entry
+
+    Layouts are permutations of each other, schedules are not.  Angles are float64, so the error is below 1e-9 up to
+    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.
+
+    >>> sinusoidal([0, 1], 4).round(2).tolist()
+    [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]
     """
     omega = frequencies(d_model, base, schedule=schedule, odd=odd)  # (n_pair,) radian / token
     order = column_order(d_model, layout=layout, odd=odd)
-    angle = (check.reals("pos", pos) + check.real("offset", offset))[..., None] * omega  # (..., n_pair) radian
-    waves = np.concatenate([np.sin(angle), np.cos(angle), np.zeros((*angle.shape[:-1], 1))], axis=-1)
+    moved = check.reals("pos", pos) + check.real("offset", offset)
+    angle = moved[..., None] * omega  # (..., n_pair) radian
+    zero = np.zeros_like(angle[..., :1])
+    waves = np.concatenate([np.sin(angle), np.cos(angle), zero], axis=-1)
     return check.real("scale", scale) * waves[..., order]
 
 
-def column_order(d_model: int, *, layout: str = "interleaved", odd: str = "error") -> np.ndarray:
-    """What stands in each column, as an index into [n_pair sines | n_pair cosines | zero].  -> (d_model,) integers
+def column_order(d_model: int, *, layout: str = "interleaved", odd: str = "error") -> Integers:
+    """What stands in each column, as an index into [n_pair sines | n_pair cosines | zero].  -> (d_model,)
 
-    n_pair is the number of `frequencies`.  Raises ValueError or TypeError as `sinusoidal` does.
+    >>> column_order(6).tolist(), column_order(5, layout="halves", odd="zero_column").tolist()
+    ([0, 3, 1, 4, 2, 5], [0, 1, 2, 3, 4])
     """
     check.choice("layout", layout, LAYOUTS)
     n_pair = len(frequencies(d_model, odd=odd))
-    sine, cosine = np.arange(n_pair), n_pair + np.arange(n_pair)
+    sine = np.arange(n_pair)
+    cosine = n_pair + sine
+    # Stacked side by side they alternate, one below the other they make two halves.
+    waves = [cosine, sine] if layout == "halves_cos_first" else [sine, cosine]
+    order = np.stack(waves, axis=1 if layout == "interleaved" else 0).ravel()
     if d_model % 2 and odd == "extra_sine":
-        cosine = cosine[:-1]
-    order = np.r_[cosine, sine] if layout == "halves_cos_first" else np.r_[sine, cosine]
-    if layout == "interleaved":
-        order = order[np.argsort(order % n_pair, kind="stable")]
-    return np.r_[order, 2 * n_pair][:d_model]  # the zero is reached by zero_column alone
+        order = order[order != cosine[-1]]
+    # An odd width has one column less than there are waves, or reaches the zero.
+    return np.append(order, 2 * n_pair)[:d_model]
 
 
-def kernel(distance, d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> np.ndarray:
-    """Dot product of two rows as a function of their distance.  distance (...) in tokens -> (...) float64
+def kernel(distance: ArrayLike, d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> Floats:
+    """Dot product of two rows as a function of their distance.  distance (...) in tokens -> (...)
 
     PE(p) . PE(p + k) = sum_i cos(omega_i k): even in k, d_model/2 at k = 0, the same in every layout.
-    Raises ValueError or TypeError for distances that are not finite, and as `frequencies` does.
+
+    >>> kernel([0, 10, -10], 8).round(2).tolist()
+    [4.0, 1.7, 1.7]
     """
     omega = frequencies(d_model, base, schedule=schedule)
-    return np.cos(check.reals("distance", distance)[..., None] * omega).sum(axis=-1)
+    angle = check.reals("distance", distance)[..., None] * omega  # (..., d_model/2) radian
+    return np.cos(angle).sum(axis=-1)
 
 
-def misread_frequencies(d_model: int, base: float = 10_000.0, *, reading: str) -> np.ndarray:
-    """Angular frequency of each column under a wrong reading of i, in radians per token.  -> (d_model,) float64
+def misread_frequencies(d_model: int, base: float = 10_000.0, *, reading: str) -> Floats:
+    """Angular frequency of each column under a wrong reading of i, in radians per token.  -> (d_model,)
 
-    The formula has column // 2 = i and the exponent 2i / d_model in both columns of a pair.  The readings:
-    reading "column"    i is the column: column j has exponent 2j / d_model.  The range of exponents is doubled
-                        and sine and cosine no longer share a frequency.
-            "doubled"   i runs over the even columns and is multiplied by two again: columns 2i and 2i + 1 share
-                        the exponent 4i / d_model.  The range is doubled, the pairs are kept.
-            "unpaired"  column j has exponent j / d_model: the range is right, the pairs are lost.
-    Raises ValueError or TypeError as `frequencies` does, and for an unknown reading.
+    The formula has the exponent 2i / d_model in both columns of pair i.  The readings have
+    "column"    2 column / d_model: i is the column.  Twice the range, and sine and cosine differ in frequency.
+    "doubled"   4i / d_model: i is the even column, and doubled again.  Twice the range, the pairs are kept.
+    "unpaired"  column / d_model.  The range is right, the pairs are lost.
+
+    >>> misread_frequencies(4, reading="column").round(6).tolist()
+    [1.0, 0.01, 0.0001, 1e-06]
     """
     d_model = check.size("d_model", d_model, even=True, least=2)
     base = check.real("base", base, above=1)
     check.choice("reading", reading, READINGS)
     column = np.arange(d_model)
-    exponent = {"column": 2 * column, "doubled": 4 * (column // 2), "unpaired": column}[reading] / d_model
-    return base**-exponent
+    numerators = {"column": 2 * column, "doubled": 4 * (column // 2), "unpaired": column}
+    return base ** -(numerators[reading] / d_model)
 
 
-def misread(pos, d_model: int, base: float = 10_000.0, *, reading: str) -> np.ndarray:
-    """The table that a wrong reading of i produces, for study.  pos (t,) in tokens -> (t, d_model) float64
+def misread(pos: ArrayLike, d_model: int, base: float = 10_000.0, *, reading: str) -> Floats:
+    """The table of a wrong reading: sine in even columns, cosine in odd ones.  pos (...) in tokens -> (..., d_model)
 
-    Sine in the even columns, cosine in the odd ones, each at the frequency that `misread_frequencies` gives its
-    column.  Raises ValueError or TypeError as `sinusoidal` and `misread_frequencies` do.
+    >>> misread([1], 4, reading="column").round(3).tolist()
+    [[0.841, 1.0, 0.0, 1.0]]
     """
-    omega = misread_frequencies(d_model, base, reading=reading)  # (d_model,) radian / token
-    angle = check.reals("pos", pos)[..., None] * omega  # (..., d_model) radian
+    angle = check.reals("pos", pos)[..., None] * misread_frequencies(d_model, base, reading=reading)  # (..., d_model)
     return np.where(np.arange(d_model) % 2 == 0, np.sin(angle), np.cos(angle))

@@ -2,33 +2,26 @@
 
 A model without position encoding and without causal mask is *blind to order*: what it says at a position depends
 on the symbol there and on the bag (multiset) of all input symbols, nothing else.  The content tokens are drawn
-independently and uniformly from ``vocab``, so what such a model can know about the answer can be computed:
+independently and uniformly from ``vocab``, so what such a model can know about the answer can be computed.  In a bag
+of n tokens, with c_v the number of times v occurs, the ceilings below are the mean of max_v P(v) and the mean entropy
+of P, where P(v) = c_v / n is what is known of the answer; `_bag` has both means in closed form.
 
-    sort, copy, retrieve   the answer sits at a place of which nothing is known: it is a random token of the bag,
-                           P(v) = c_v / length with c_v the number of times v occurs
-    previous               the own place is the first one (1 in length), which answers itself, or the answer is one
-                           of the others: P(v) = ([v is the own token] + n_v) / length = c_v / length
-    reverse, even length   the answer is one of the *other* tokens, each equally likely: P(v) = n_v / (length - 1)
-                           with n_v counted without the own token
-    reverse, odd length    the position may be the middle one (1 in length), which answers itself:
-                           P(v) = ([v is the own token] + n_v) / length = c_v / length
-    count                  the answer is c_v of the own token: a function of the bag, so nothing is lost
-
-The best accuracy is the mean of max_v P(v), the lowest cross-entropy the mean entropy of P.  With n tokens in the
-bag the counts are multinomial; `_bag` has both means in closed form.
+A new task is a class and its name in `TASKS`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import lgamma
-from typing import NamedTuple
+import itertools
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
 from scipy.stats import binom
 
 from pe_lib import check
 
-IGNORE = -1  # target of a position at which nothing is asked
+IGNORE = -1  # target of a position at which nothing is asked, and key of one whose answer stands nowhere
+Integers = NDArray[np.int64]
 
 
 class Ceiling(NamedTuple):
@@ -38,46 +31,162 @@ class Ceiling(NamedTuple):
     loss: float  # cross-entropy in nats per asked position
 
 
-@dataclass(frozen=True)
-class Task:
-    """A sequence task: how inputs are drawn, what the answers are, and what is possible without order."""
+class Task(ABC):
+    """A sequence task of ``length`` content tokens, drawn from ``vocab`` different ones."""
 
-    about: str
-    _inputs: Callable  # rng, batch, length, vocab -> (b, t)
-    targets: Callable  # inputs (b, t), length, vocab -> (b, t), IGNORE where nothing is asked
-    _ceiling: Callable  # length, vocab -> Ceiling
-    _n_token: Callable  # length, vocab -> number of input symbols
-    _n_class: Callable  # length, vocab -> number of answers
+    about: ClassVar[str]
 
-    def sample(self, rng: np.random.Generator, batch: int, length: int, vocab: int = 10):
-        """Inputs and targets, each (b, t) int64; t is ``length`` and whatever the task adds.
+    def __init__(self, length: int = 16, vocab: int = 10):
+        self.length = check.size("length", length)
+        self.vocab = check.size("vocab", vocab, least=2)
+        self.n_token = self.vocab  # input symbols, content and others
+        self.n_class = self.vocab  # possible answers
+        self.n_position = self.length  # tokens of an input, with those that the task adds
 
-        Raises ValueError or TypeError if a size is not a positive integer (vocab: at least 2).
-        """
-        batch = check.size("batch", batch)
-        length, vocab = _sizes(length, vocab)
-        inputs = self._inputs(rng, batch, length, vocab)
-        return inputs, self.targets(inputs, length, vocab)
+    @property
+    def ceiling(self) -> Ceiling:
+        """Best accuracy and lowest cross-entropy of any model blind to order."""
+        return _bag(self.length, self.vocab)
 
-    def ceiling(self, length: int, vocab: int = 10) -> Ceiling:
-        """Best accuracy and lowest cross-entropy of any model blind to order.  Raises as `sample`."""
-        return self._ceiling(*_sizes(length, vocab))
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Integers, Integers]:
+        """Inputs and targets, each (batch, n_position) int64; a target is IGNORE where nothing is asked."""
+        inputs = self.inputs(rng, check.size("batch", batch))
+        return inputs, self.targets(inputs)
 
-    def n_token(self, length: int, vocab: int = 10) -> int:
-        """Number of input symbols, content and others.  Raises as `sample`."""
-        return self._n_token(*_sizes(length, vocab))
+    def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
+        """Content tokens, with what the task adds.  -> (batch, n_position)"""
+        return rng.integers(0, self.vocab, (batch, self.length))
 
-    def n_class(self, length: int, vocab: int = 10) -> int:
-        """Number of possible answers.  Raises as `sample`."""
-        return self._n_class(*_sizes(length, vocab))
+    def all_inputs(self) -> Integers:
+        """Every input there is, all equally likely.  -> (n, n_position)"""
+        content = itertools.product(range(self.vocab), repeat=self.length)
+        return np.array(list(content))
+
+    def targets(self, inputs: Integers) -> Integers:
+        """What the tokens at the `keys` say.  -> (b, n_position)"""
+        keys = self.keys(inputs)
+        return np.where(keys == IGNORE, IGNORE, np.take_along_axis(inputs, keys, axis=1))
+
+    @abstractmethod
+    def keys(self, inputs: Integers) -> Integers:
+        """Where the answer to each position stands.  -> (b, n_position), IGNORE where none does"""
 
 
-def _sizes(length, vocab):
-    return check.size("length", length), check.size("vocab", vocab, least=2)
+class Reverse(Task):
+    """The answer is one of the *other* tokens, each equally likely: a bag of length - 1.
+
+    At odd lengths the position may be the middle one (1 in length), which answers itself: a bag of all tokens again.
+    """
+
+    about = "position t answers with the token at position length - 1 - t"
+
+    @property
+    def ceiling(self) -> Ceiling:
+        return _bag(self.length - 1 + self.length % 2, self.vocab)
+
+    def keys(self, inputs: Integers) -> Integers:
+        return _every_row(inputs, np.arange(self.length)[::-1])
 
 
-def _content(rng, batch, length, vocab):
-    return rng.integers(0, vocab, (batch, length))
+class Sort(Task):
+    """Of the place of the answer nothing is known: it is a random token of the bag."""
+
+    about = "position t answers with the t-th smallest token"
+
+    def keys(self, inputs: Integers) -> Integers:
+        return np.argsort(inputs, axis=1, kind="stable")
+
+
+class Previous(Task):
+    """The own place is the first (1 in length), which answers itself, or the answer is one of the others: c_v / n."""
+
+    about = "position t answers with the token at position t - 1, the first with its own; needs distance, not place"
+
+    def keys(self, inputs: Integers) -> Integers:
+        return _every_row(inputs, np.maximum(np.arange(self.length) - 1, 0))
+
+
+class Count(Task):
+    """The answer is c_v of the own token: a function of the bag, so nothing is lost without order."""
+
+    about = "each position answers how often its own token occurs; needs no order, so it is the control"
+
+    def __init__(self, length: int = 16, vocab: int = 10):
+        super().__init__(length, vocab)
+        self.n_class = self.length + 1
+
+    @property
+    def ceiling(self) -> Ceiling:
+        return Ceiling(1.0, 0.0)
+
+    def targets(self, inputs: Integers) -> Integers:
+        return (inputs[:, :, None] == inputs[:, None, :]).sum(axis=-1)
+
+    def keys(self, inputs: Integers) -> Integers:
+        return np.full_like(inputs, IGNORE)
+
+
+class Retrieve(Task):
+    """Symbol vocab + k, in front, asks for the token at place k of the content: a random token of the bag."""
+
+    about = "the first symbol names a place, and answers with the token there"
+
+    def __init__(self, length: int = 16, vocab: int = 10):
+        super().__init__(length, vocab)
+        self.n_token = self.vocab + self.length
+        self.n_position = 1 + self.length
+
+    def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
+        places = rng.integers(0, self.length, (batch, 1))
+        return np.concatenate([self.vocab + places, super().inputs(rng, batch)], axis=1)
+
+    def all_inputs(self) -> Integers:
+        content = super().all_inputs()
+        places = np.tile(np.arange(self.length), len(content))
+        return np.column_stack([self.vocab + places, np.repeat(content, self.length, axis=0)])
+
+    def keys(self, inputs: Integers) -> Integers:
+        keys = np.full_like(inputs, IGNORE)
+        keys[:, 0] = 1 + inputs[:, 0] - self.vocab
+        return keys
+
+
+class Copy(Task):
+    """The tokens are followed by as many blanks, symbol vocab, of whose places nothing is known."""
+
+    about = "the tokens are followed by as many blanks, which answer with the tokens in order"
+
+    def __init__(self, length: int = 16, vocab: int = 10):
+        super().__init__(length, vocab)
+        self.n_token = self.vocab + 1
+        self.n_position = 2 * self.length
+
+    def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
+        return self._followed_by_blanks(super().inputs(rng, batch))
+
+    def all_inputs(self) -> Integers:
+        return self._followed_by_blanks(super().all_inputs())
+
+    def _followed_by_blanks(self, content: Integers) -> Integers:
+        return np.concatenate([content, np.full_like(content, self.vocab)], axis=1)
+
+    def keys(self, inputs: Integers) -> Integers:
+        places = np.arange(self.length)
+        return _every_row(inputs, np.concatenate([np.full_like(places, IGNORE), places]))
+
+
+TASKS: dict[str, type[Task]] = {
+    "reverse": Reverse,
+    "sort": Sort,
+    "previous": Previous,
+    "count": Count,
+    "retrieve": Retrieve,
+    "copy": Copy,
+}
+
+
+def _every_row(inputs: Integers, keys: Integers) -> Integers:
+    return np.tile(keys, (len(inputs), 1))
 
 
 def _bag(n: int, vocab: int) -> Ceiling:
@@ -92,97 +201,14 @@ def _bag(n: int, vocab: int) -> Ceiling:
     return Ceiling(float(expected_max / n), float(abs(loss)))
 
 
-def _coefficient(n, vocab, m):
+def _coefficient(n: int, vocab: int, m: int) -> float:
     """Coefficient n of (sum_{j <= m} w_j z^j)^vocab with Poisson weights w_j of mean n / vocab."""
     mean = n / vocab
     j = np.arange(min(m, n) + 1)
-    weight = np.exp(j * np.log(mean) - mean - np.array([lgamma(x + 1) for x in j]))
+    weight = np.exp(j * np.log(mean) - mean - gammaln(j + 1))
     power = np.ones(1)
     for bit in f"{vocab:b}":  # square and multiply
         power = np.convolve(power, power)[: n + 1]
         if bit == "1":
             power = np.convolve(power, weight)[: n + 1]
-    return power[n] if len(power) > n else 0.0
-
-
-def _reverse_ceiling(length, vocab):
-    return _bag(length - 1 if length % 2 == 0 else length, vocab)
-
-
-def _count_targets(inputs, length, vocab):
-    return (inputs[:, :, None] == inputs[:, None, :]).sum(axis=-1)
-
-
-def _retrieve_inputs(rng, batch, length, vocab):
-    query = vocab + rng.integers(0, length, (batch, 1))  # symbol vocab + k asks for the token at position k
-    return np.concatenate([query, _content(rng, batch, length, vocab)], axis=1)
-
-
-def _retrieve_targets(inputs, length, vocab):
-    targets = np.full_like(inputs, IGNORE)
-    targets[:, :1] = np.take_along_axis(inputs, 1 + inputs[:, :1] - vocab, axis=1)
-    return targets
-
-
-def _copy_inputs(rng, batch, length, vocab):
-    return np.concatenate([_content(rng, batch, length, vocab), np.full((batch, length), vocab)], axis=1)
-
-
-def _copy_targets(inputs, length, vocab):
-    return np.concatenate([np.full((len(inputs), length), IGNORE), inputs[:, :length]], axis=1)
-
-
-def _vocab(length, vocab):
-    return vocab
-
-
-TASKS = {
-    "reverse": Task(
-        "position t answers with the token at position length - 1 - t",
-        _content,
-        lambda inputs, length, vocab: inputs[:, ::-1].copy(),
-        _reverse_ceiling,
-        _vocab,
-        _vocab,
-    ),
-    "sort": Task(
-        "position t answers with the t-th smallest token",
-        _content,
-        lambda inputs, length, vocab: np.sort(inputs, axis=1),
-        _bag,
-        _vocab,
-        _vocab,
-    ),
-    "previous": Task(
-        "position t answers with the token at position t - 1, the first with its own; needs distance, not place",
-        _content,
-        lambda inputs, length, vocab: np.concatenate([inputs[:, :1], inputs[:, :-1]], axis=1),
-        _bag,
-        _vocab,
-        _vocab,
-    ),
-    "count": Task(
-        "each position answers how often its own token occurs; needs no order, so it is the control",
-        _content,
-        _count_targets,
-        lambda length, vocab: Ceiling(1.0, 0.0),
-        _vocab,
-        lambda length, vocab: length + 1,
-    ),
-    "retrieve": Task(
-        "the first symbol names a place, and answers with the token there",
-        _retrieve_inputs,
-        _retrieve_targets,
-        _bag,
-        lambda length, vocab: vocab + length,
-        _vocab,
-    ),
-    "copy": Task(
-        "the tokens are followed by as many blanks, which answer with the tokens in order",
-        _copy_inputs,
-        _copy_targets,
-        _bag,
-        lambda length, vocab: vocab + 1,
-        _vocab,
-    ),
-}
+    return float(power[n]) if len(power) > n else 0.0

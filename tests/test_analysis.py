@@ -1,5 +1,7 @@
 """What a table or a kernel does, against known numbers, other formulas and constructed tables."""
 
+from functools import partial
+
 import mpmath
 import numpy as np
 import pytest
@@ -27,21 +29,6 @@ def test_shift_matrices_form_a_group_of_rotations():
     np.testing.assert_allclose(a @ a.T, np.eye(12), atol=1e-12)
     np.testing.assert_allclose(analysis.shift_matrix(-3.5, 12), a.T, atol=1e-12)
     np.testing.assert_array_equal(analysis.shift_matrix(0, 12), np.eye(12))
-
-
-@pytest.mark.parametrize("schedule", ["paper", "tensor2tensor"])
-@pytest.mark.parametrize("layout", ["interleaved", "halves"])
-def test_kernel_is_the_dot_product(schedule, layout):
-    rows = sinusoidal(np.arange(50), 20, 77.0, schedule=schedule, layout=layout)
-    distance = np.abs(np.arange(50)[:, None] - np.arange(50))
-    expected = kernel(distance, 20, 77.0, schedule=schedule)
-    np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-12)
-
-
-def test_kernel_rises_where_it_is_known_to():
-    """First distance at which the kernel is larger than one step before, by width."""
-    for d_model, first in {16: 4, 64: 6, 128: 12, 512: 44, 4096: 245}.items():
-        assert 1 + np.flatnonzero(np.diff(kernel(np.arange(512), d_model)) > 0)[0] == first
 
 
 @pytest.mark.parametrize("base", [100.0, 10_000.0])
@@ -80,10 +67,24 @@ def test_effective_rank(rng):
     assert analysis.effective_rank(np.eye(7), 1) == 7
 
 
+def test_effective_rank_of_all_energy_is_the_number_of_columns(rng):
+    """Also where the shares add up to a hair less than 1, as they do for some of these."""
+    tables = rng.normal(size=(60, 20, 12))
+    assert [analysis.effective_rank(table, 1) for table in tables] == [12] * 60
+    assert [analysis.effective_rank(table.T, 1) for table in tables] == [12] * 60
+
+
 def test_constant_columns():
     for length, number in {64: 149, 512: 45, 2048: 6}.items():
         assert analysis.constant_columns(sinusoidal(np.arange(length), 512)).sum() == number
     assert analysis.constant_columns([[0, 1], [0, 2]]).tolist() == [True, False]
+
+
+def test_the_spread_of_a_column_is_that_of_the_rows_there_are():
+    """Two rows 0 and 1: the standard deviation is 0.5, and not 0.71 as of a sample from more."""
+    assert analysis.constant_columns([[0], [1]], 0.51).tolist() == [True]
+    assert analysis.constant_columns([[0], [1]], 0.49).tolist() == [False]
+    assert analysis.constant_columns([[0], [1]], 0.5).tolist() == [False]
 
 
 def test_shift_residual_tells_paired_from_unpaired():
@@ -94,19 +95,83 @@ def test_shift_residual_tells_paired_from_unpaired():
     assert analysis.shift_residual(misread(pos, 16, reading="unpaired"), 7) > 0.1
 
 
+def test_shift_residual_by_hand():
+    """One column: the best factor is before . after / before . before, and the residual does not see the scale."""
+    assert analysis.shift_residual([[1], [0], [0], [2]], 1) == 1  # the factor is 0
+    assert analysis.shift_residual([[1], [1], [-1], [1]], 1) == pytest.approx((8 / 9) ** 0.5)
+    expected = pytest.approx((1 - 10**2 / 21 / 20) ** 0.5)
+    assert analysis.shift_residual([[1], [2], [4], [0]], 1) == expected
+    assert analysis.shift_residual([[1000], [2000], [4000], [0]], 1) == expected
+    assert analysis.shift_residual([[1], [0], [2], [0], [4], [0], [0], [0]], 2) == expected
+
+
+def test_shift_residual_goes_from_before_to_after():
+    """(0, 1) -> (1, 0) -> (0, 0) -> (0, 0) is one linear map; the other way round, (1, 0) comes after (0, 0)."""
+    table = np.array([[0, 1], [1, 0], [0, 0], [0, 0]])
+    assert analysis.shift_residual(table, 1) < 1e-12
+    assert analysis.shift_residual(table[::-1], 1) == pytest.approx(0.5**0.5)
+
+
+# Sensitivity and bad input
+
+TWO = np.ones((9, 2))
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference", "changes"),
+    [
+        pytest.param(
+            analysis.wavelengths, {"d_model": 8}, {"base": 500.0, "schedule": "tensor2tensor"}, id="wavelengths"
+        ),
+        pytest.param(analysis.shift_matrix, {"k": 1, "d_model": 8}, {"k": 2, "base": 500.0}, id="shift_matrix"),
+        pytest.param(
+            analysis.kernel_limit, {"distance": [1, 50]}, {"distance": [2, 50], "base": 500.0}, id="kernel_limit"
+        ),
+        pytest.param(
+            analysis.effective_rank, {"table": sinusoidal(np.arange(64), 16)}, {"share": 0.5}, id="effective_rank"
+        ),
+        pytest.param(
+            analysis.shift_residual, {"table": [[1], [2], [4], [0], [5]], "k": 1}, {"k": 2}, id="shift_residual"
+        ),
+    ],
+)
+def test_every_parameter_matters(formula, reference, changes):
+    expected = formula(**reference)
+    for argument, value in changes.items():
+        assert np.abs(formula(**reference | {argument: value}) - expected).max() > 1e-3, argument
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: analysis.shift_matrix(np.nan, 8), "k must be a finite number, got nan"),
-        (lambda: kernel([0, np.inf], 8), "distance must be finite, got inf"),
-        (lambda: analysis.kernel_limit(1, 1.0), "base must be a finite number > 1, got 1"),
-        (lambda: analysis.min_distance([[1.0]]), "table must have at least 2 rows"),
-        (lambda: analysis.min_distance([1.0, 2.0]), "table must have 2 axes, got shape (2,)"),
-        (lambda: analysis.effective_rank(np.ones((3, 2)), 0), "share must be > 0 and <= 1, got 0"),
-        (lambda: analysis.effective_rank(np.zeros((3, 2))), "table must not be all zero"),
-        (lambda: analysis.constant_columns(np.ones((3, 2)), 0), "threshold must be a finite number > 0, got 0"),
-        (lambda: analysis.shift_residual(np.ones((9, 8)), 1), "more than columns + k = 9 rows, got 9"),
-        (lambda: analysis.shift_residual(np.ones((9, 2)), 0), "k must be a whole number >= 1, got 0"),
+        pytest.param(partial(analysis.shift_matrix, np.nan, 8), "k must be a finite number, got nan", id="shift"),
+        pytest.param(partial(analysis.wavelengths, 7), "d_model must be an even number >= 2, got 7", id="width"),
+        pytest.param(partial(analysis.kernel_limit, 1, 1.0), "base must be a finite number > 1, got 1", id="base"),
+        pytest.param(partial(analysis.kernel_limit, [np.inf]), "distance must be finite, got inf", id="distance"),
+        pytest.param(partial(analysis.min_distance, [[1.0]]), "table must have at least 2 rows", id="one row"),
+        pytest.param(
+            partial(analysis.min_distance, np.ones((3, 0))),
+            "at least 2 rows and 1 column, got shape (3, 0)",
+            id="no column",
+        ),
+        pytest.param(
+            partial(analysis.min_distance, [1.0, 2.0]), "table must have 2 axes, got shape (2,)", id="one axis"
+        ),
+        pytest.param(partial(analysis.effective_rank, TWO, 0), "share must be > 0 and <= 1, got 0", id="share 0"),
+        pytest.param(
+            partial(analysis.effective_rank, TWO, 1.1), "share must be > 0 and <= 1, got 1.1", id="share 1.1"
+        ),
+        pytest.param(partial(analysis.effective_rank, 0 * TWO), "table must not be all zero", id="rank of zero"),
+        pytest.param(
+            partial(analysis.constant_columns, TWO, 0), "threshold must be a finite number > 0, got 0", id="threshold"
+        ),
+        pytest.param(
+            partial(analysis.shift_residual, np.ones((9, 8)), 1),
+            "more than columns + k = 9 rows, got 9",
+            id="few rows",
+        ),
+        pytest.param(partial(analysis.shift_residual, TWO, 0), "k must be a whole number >= 1, got 0", id="k"),
+        pytest.param(partial(analysis.shift_residual, 0 * TWO, 1), "table must not be all zero", id="shift of zero"),
     ],
 )
 def test_bad_input(call, says):

@@ -5,32 +5,37 @@
 
 import json
 import math
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pe_lib import bias, encodings, rotary, sinusoidal
+from pe_lib import bias, sinusoidal
+from pe_lib.encodings.distance import T5, Alibi
 
-GOLDEN = [e for e in json.loads((Path(__file__).parent / "golden.json").read_text()) if "formula" in e]
-FORMULAS = {"t5_bucket": bias.t5_bucket, "alibi_slopes": bias.alibi_slopes, "xpos_scale": rotary.xpos_scale}
+FORMULAS = {"t5_bucket": bias.t5_bucket, "alibi_slopes": bias.alibi_slopes}
+PUBLISHED = json.loads((Path(__file__).parent / "golden.json").read_text())
+GOLDEN = [entry for entry in PUBLISHED if entry.get("formula") in FORMULAS]
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["id"])
 def test_golden(entry):
     about = ("id", "source", "formula", "tolerance", "values")
-    got = FORMULAS[entry["formula"]](**{name: value for name, value in entry.items() if name not in about})
-    np.testing.assert_allclose(got, entry["values"], rtol=0, atol=entry["tolerance"])
+    arguments = {name: value for name, value in entry.items() if name not in about}
+    result = FORMULAS[entry["formula"]](**arguments)
+    np.testing.assert_allclose(result, entry["values"], rtol=0, atol=entry["tolerance"])
 
 
 @pytest.mark.parametrize(
     ("n_head", "slopes"),
     [
-        (1, [2.0**-8]),
-        (3, [0.0625, 0.00390625, 0.25]),
-        (12, [2.0**-h for h in range(1, 9)] + [2.0**-h for h in (0.5, 1.5, 2.5, 3.5)]),
+        pytest.param(1, [2.0**-8], id="1"),
+        pytest.param(3, [0.0625, 0.00390625, 0.25], id="3"),
+        pytest.param(12, [2.0**-h for h in (1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5)], id="12"),
     ],
 )
 def test_slopes_for_any_number_of_heads(n_head, slopes):
@@ -39,7 +44,7 @@ def test_slopes_for_any_number_of_heads(n_head, slopes):
 
 @pytest.mark.parametrize("n_head", range(1, 40))
 def test_slopes_in_torch(n_head):
-    np.testing.assert_allclose(encodings.Alibi(n_head).slope, bias.alibi_slopes(n_head), rtol=1e-14)
+    np.testing.assert_allclose(Alibi(n_head).slope, bias.alibi_slopes(n_head), rtol=1e-14)
 
 
 def test_alibi(rng):
@@ -50,33 +55,64 @@ def test_alibi(rng):
     np.testing.assert_allclose(got, bias.kerple(distance, bias.alibi_slopes(8), np.ones(8), form="power"))
 
 
-SETTINGS = [(True, 32, 128), (False, 32, 128), (True, 8, 20), (False, 16, 9), (False, 4, 1000), (True, 32, 9)]
-SETTINGS += [(False, 10, 160)]  # where a float64 logarithm misses a boundary
+@dataclass
+class Setting:
+    bidirectional: bool
+    num_buckets: int
+    max_distance: int
 
 
-@pytest.mark.parametrize(("both", "n_bucket", "max_distance"), SETTINGS)
-def test_buckets_against_fractions(both, n_bucket, max_distance):
+SETTINGS = {
+    "both sides": Setting(True, 32, 128),
+    "one side": Setting(False, 32, 128),
+    "both sides, few": Setting(True, 8, 20),
+    "one side, narrow": Setting(False, 16, 9),
+    "one side, far": Setting(False, 4, 1000),
+    "both sides, narrow": Setting(True, 32, 9),
+    "where a float64 logarithm misses a boundary": Setting(False, 10, 160),
+    "an odd number a side": Setting(True, 10, 30),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_buckets_against_fractions(setting):
     """Bucket b of the far half holds the x with (max_distance / half) ** ((b - half) / half) <= x / half."""
-    n = n_bucket // 2 if both else n_bucket
-    half, options = n // 2, {"bidirectional": both, "num_buckets": n_bucket, "max_distance": max_distance}
-    for relative, bucket in zip(range(-300, 301), bias.t5_bucket(np.arange(-300, 301), **options), strict=True):
-        x = abs(relative) if both else max(-relative, 0)
-        first = n if both and relative > 0 else 0
-        if x < half:
-            assert bucket == first + x
+    one_side = setting.num_buckets // 2 if setting.bidirectional else setting.num_buckets
+    half = one_side // 2
+    rest = one_side - half
+    relative_positions = range(-300, 301)
+    buckets = bias.t5_bucket(relative_positions, **asdict(setting))
+    for relative, bucket in zip(relative_positions, buckets, strict=True):
+        far = abs(relative) if setting.bidirectional else max(-relative, 0)
+        first = one_side if setting.bidirectional and relative > 0 else 0
+        if far < half:
+            assert bucket == first + far
             continue
-        reached = [b for b in range(half) if Fraction(x, half) ** half >= Fraction(max_distance, half) ** b]
+        ratio = Fraction(setting.max_distance, half)
+        reached = [b for b in range(rest) if Fraction(far, half) ** rest >= ratio**b]
         assert bucket == first + half + max(reached)
 
 
-@pytest.mark.parametrize(("both", "n_bucket", "max_distance"), SETTINGS)
-def test_buckets_in_torch(both, n_bucket, max_distance):
-    options = {"bidirectional": both, "num_buckets": n_bucket, "max_distance": max_distance}
-    one = encodings.T5(1, **options, generator=torch.Generator().manual_seed(0))
-    one.table.data = torch.arange(float(n_bucket))[:, None]
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_buckets_in_torch(setting):
+    encoding = T5(1, **asdict(setting), generator=torch.Generator().manual_seed(0))
+    encoding.table.data = torch.arange(float(setting.num_buckets))[:, None]
     distance = np.arange(-2000, 2001)
-    got = one.of(torch.from_numpy(distance).double())[0].detach()
-    np.testing.assert_array_equal(got, bias.t5_bucket(-distance, **options))
+    buckets = encoding.of_distance(torch.from_numpy(distance).double())[0].detach()
+    np.testing.assert_array_equal(buckets, bias.t5_bucket(-distance, **asdict(setting)))
+
+
+def test_fractions_of_a_distance_are_dropped():
+    assert bias.t5_bucket([-7.9, -7.0, 0.9, 7.9], bidirectional=True).tolist() == [7, 7, 16, 23]
+    assert bias.t5_bucket([-15.9, 0.9], bidirectional=False).tolist() == [15, 0]
+
+
+def test_t5_takes_the_number_of_the_bucket(rng):
+    table = rng.normal(size=(8, 3))
+    distance = rng.integers(-40, 40, (4, 5))
+    bucket = bias.t5_bucket(-distance, bidirectional=True, num_buckets=8, max_distance=30)
+    expected = table[bucket].transpose(2, 0, 1)
+    np.testing.assert_array_equal(bias.t5(distance, table, bidirectional=True, max_distance=30), expected)
 
 
 def test_first_distance_of_each_bucket():
@@ -100,13 +136,14 @@ def test_kerple_and_sandwich():
 
 def test_fire(rng):
     weights = rng.normal(size=(1, 5)), rng.normal(size=(5, 5)), rng.normal(size=(5, 2))
-    shifts, how = rng.normal(size=(2, 5)), {"c": 0.3, "threshold": 10.0}
+    shifts = rng.normal(size=(2, 5))
+    score = partial(bias.fire, weights=weights, shifts=shifts, c=0.3, threshold=10.0)
     near, far = np.arange(4.0), np.arange(100.0, 104)
-    np.testing.assert_allclose(bias.fire(near, weights, shifts, **how), bias.fire(near + 6, weights, shifts, **how))
+    np.testing.assert_allclose(score(near), score(near + 6))
     by_hand = np.array([math.log1p(0.3 * 2) / math.log1p(0.3 * 103)])
     for weight, shift in zip(weights[:2], shifts, strict=True):
         by_hand = np.maximum(by_hand @ weight + shift, 0)
-    np.testing.assert_allclose(bias.fire(far, weights, shifts, **how)[:, 3, 1], by_hand @ weights[2])
+    np.testing.assert_allclose(score(far)[:, 3, 1], by_hand @ weights[2])
 
 
 def test_shaw_and_deberta_by_hand(rng):
@@ -143,42 +180,270 @@ def test_cope(rng):
     np.testing.assert_allclose(bias.cope(q, k, table[:2])[0, 3], [table[1, 0], table[1, 0], table[1, 0], halves])
 
 
-def test_pope_and_xpos_by_hand():
-    q, k = np.array([[[0.5, -1.0], [2.0, 0.3]]]), np.array([[[1.0, 0.2], [-0.4, 0.7]]])
-    size = np.log1p(np.exp(q[0, 1])) * np.log1p(np.exp(k[0, 0]))
-    angle = np.array([-1.0 - 0.5, -(10_000.0**-0.5)])  # one token back, two frequencies
-    got = rotary.pope_score(q, k, [3, 4], [[-0.5, 7.0]])  # 7 is outside -2 pi .. 0: used as 0
-    np.testing.assert_allclose(got[0, 1, 0], size @ np.cos(angle))
-    score = rotary.xpos_score(q, k, [3, 4], scale_base=2.0)
-    turned_q, turned_k = (rotary.rotate(x, [3, 4], pairing="interleaved") for x in (q, k))
-    plain = turned_q[0, 1] @ turned_k[0, 0]
-    np.testing.assert_allclose(score[0, 1, 0], plain * (0.4 / 1.4) ** 0.5)
-    assert rotary.xpos_scale(64)[[0, 31]] == pytest.approx([0.285714, 0.977679], abs=1e-6)
+# Sensitivity, limits and bad input
 
 
-def test_p_rope_keeps_the_fast_pairs():
-    np.testing.assert_array_equal(rotary.frequencies(8, p=0.6), rotary.frequencies(8) * [1, 1, 0, 0])
-    assert not rotary.frequencies(8, p=0).any()
-    x = np.ones((2, 8))
-    np.testing.assert_array_equal(rotary.rotate(x, [5, 9], pairing="half", p=0), x)
+@dataclass
+class Arguments:
+    """Arguments that fit each other: 2 heads, 5 tokens, 4 entries a head."""
+
+    q: np.ndarray
+    k: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    weight: np.ndarray
+    shaw_table: np.ndarray
+    to_key: np.ndarray
+    to_query: np.ndarray
+    weights: list
+    shifts: np.ndarray
+
+
+def arguments():
+    rng = np.random.default_rng(5)
+    q, k = rng.normal(size=(2, 2, 5, 4))
+    u, v = rng.normal(size=(2, 2, 4))
+    to_key, to_query = rng.normal(size=(2, 2, 6, 4))
+    weights = [rng.normal(size=shape) for shape in ((1, 3), (3, 3), (3, 2))]
+    return Arguments(
+        q, k, u, v, rng.normal(size=(2, 6, 4)), rng.normal(size=(7, 4)), to_key, to_query, weights, np.ones((2, 3))
+    )
+
+
+GIVEN = arguments()
+POS = np.arange(5)
+FIRE = {"pos": POS, "weights": GIVEN.weights, "shifts": GIVEN.shifts, "c": 0.3, "threshold": 2.0}
+SHAW = {"q": GIVEN.q, "pos": POS, "table": GIVEN.shaw_table}
+XL = {"q": GIVEN.q, "k": GIVEN.k, "pos": POS, "weight": GIVEN.weight, "u": GIVEN.u, "v": GIVEN.v}
+DEBERTA = {"q": GIVEN.q, "k": GIVEN.k, "pos": POS, "to_key": GIVEN.to_key, "to_query": GIVEN.to_query}
+COPE = {"q": GIVEN.q, "k": GIVEN.k, "table": GIVEN.shaw_table}
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference", "changes"),
+    [
+        pytest.param(
+            bias.t5_bucket,
+            {"relative_position": np.arange(-50, 50), "bidirectional": True},
+            {"bidirectional": False, "num_buckets": 16, "max_distance": 60},
+            id="t5_bucket",
+        ),
+        pytest.param(
+            bias.t5,
+            {"distance": np.arange(-50, 50), "table": np.arange(32.0)[:, None], "bidirectional": True},
+            {"bidirectional": False, "max_distance": 60, "table": np.ones((32, 1))},
+            id="t5",
+        ),
+        pytest.param(
+            bias.kerple,
+            {"distance": [3.0], "r1": [1.0], "r2": [0.5], "form": "log"},
+            {"r1": [2.0], "r2": [0.6], "form": "power", "distance": [4.0]},
+            id="kerple",
+        ),
+        pytest.param(bias.sandwich, {"distance": [3.0], "n_head": 1}, {"width": 64, "base": 500.0}, id="sandwich"),
+        pytest.param(
+            bias.fire,
+            FIRE,
+            {
+                "pos": 2 * POS,
+                "weights": [GIVEN.weights[0], -GIVEN.weights[1], GIVEN.weights[2]],
+                "shifts": 0 * GIVEN.shifts,
+                "c": 3.0,
+                "threshold": 4.0,
+            },
+            id="fire",
+        ),
+        pytest.param(bias.shaw, SHAW, {"q": GIVEN.k, "pos": 2 * POS, "table": GIVEN.shaw_table[::-1]}, id="shaw"),
+        pytest.param(
+            bias.transformer_xl,
+            XL,
+            {
+                "q": GIVEN.k,
+                "k": GIVEN.q,
+                "pos": 2 * POS,
+                "weight": -GIVEN.weight,
+                "u": GIVEN.v,
+                "v": GIVEN.u,
+                "base": 500.0,
+            },
+            id="transformer_xl",
+        ),
+        pytest.param(
+            bias.deberta,
+            DEBERTA,
+            {"q": GIVEN.k, "k": GIVEN.q, "pos": 2 * POS, "to_key": GIVEN.to_query, "to_query": GIVEN.to_key},
+            id="deberta",
+        ),
+        pytest.param(bias.cope, COPE, {"q": GIVEN.k, "k": GIVEN.q, "table": GIVEN.shaw_table[:2]}, id="cope"),
+    ],
+)
+def test_every_parameter_matters(formula, reference, changes):
+    expected = formula(**reference)
+    for argument, value in changes.items():
+        assert np.abs(formula(**reference | {argument: value}) - expected).max() > 1e-3, argument
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference"),
+    [
+        pytest.param(bias.shaw, SHAW, id="shaw"),
+        pytest.param(bias.transformer_xl, XL, id="transformer_xl"),
+        pytest.param(bias.deberta, DEBERTA, id="deberta"),
+    ],
+)
+def test_a_shift_of_all_positions_changes_nothing(formula, reference):
+    np.testing.assert_allclose(formula(**reference | {"pos": POS + 30}), formula(**reference), rtol=0, atol=1e-12)
+
+
+def test_one_row_is_enough():
+    """Shaw at reach 0 and CoPE with one row have the same vector for every key."""
+    expected = np.repeat(GIVEN.q @ GIVEN.shaw_table[0], 5).reshape(2, 5, 5)
+    np.testing.assert_allclose(bias.shaw(GIVEN.q, POS, GIVEN.shaw_table[:1]), expected / 2)
+    np.testing.assert_allclose(bias.cope(GIVEN.q, GIVEN.k, GIVEN.shaw_table[:1]), expected)
+
+
+def test_distances_of_no_axis_and_of_three():
+    assert bias.alibi(3, 4).shape == bias.sandwich(3, 4).shape == (4,)
+    assert bias.kerple(np.ones((2, 1, 3)), [1.0, 2.0], [1.0, 1.0], form="log").shape == (2, 2, 1, 3)
+    assert bias.t5(np.ones((2, 1, 3)), np.ones((8, 2)), bidirectional=True, max_distance=9).shape == (2, 2, 1, 3)
+
+
+t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: bias.alibi_slopes(0), "n_head must be a whole number >= 1, got 0"),
-        (lambda: bias.alibi([np.nan], 2), "distance must be finite"),
-        (lambda: bias.t5_bucket([1], bidirectional=True, max_distance=8), "max_distance must be greater than 8"),
-        (lambda: bias.t5_bucket([1], bidirectional=True, num_buckets=5), "num_buckets must be an even number >= 4"),
-        (lambda: bias.kerple([1], [1.0], [0.0], form="log"), "r1 and r2 must be as many numbers > 0"),
-        (lambda: bias.kerple([1], [1.0], [2.5], form="power"), "r2 of power at most 2"),
-        (lambda: bias.kerple([1], [1.0], [1.0], form="exp"), "form must be one of log, power"),
-        (lambda: bias.sandwich([1], 2, width=7), "width must be an even number >= 2, got 7"),
-        (lambda: bias.fire([0], [], [], c=0.0, threshold=1.0), "c must be a finite number > 0"),
-        (lambda: bias.shaw(np.ones((1, 1, 2)), [0.5], np.ones((3, 2))), "pos must be whole numbers, got 0.5"),
-        (lambda: bias.cope(np.ones((1, 2)), np.ones((1, 1, 2)), np.ones((3, 2))), "q must have 3 axes"),
-        (lambda: rotary.frequencies(8, p=-0.1), "p must be from 0 to 1, got -0.1"),
-        (lambda: rotary.xpos_scale(7), "head_dim must be an even number"),
+        pytest.param(partial(bias.alibi_slopes, 0), "n_head must be a whole number >= 1, got 0", id="alibi heads"),
+        pytest.param(partial(bias.alibi, [np.nan], 2), "distance must be finite", id="alibi distance"),
+        pytest.param(
+            partial(t5_bucket, max_distance=8), "max_distance must be greater than 8, got 8", id="t5 distance"
+        ),
+        pytest.param(partial(t5_bucket, num_buckets=5), "num_buckets must be an even number >= 4", id="t5 buckets"),
+        pytest.param(partial(bias.t5, [1], np.ones(8), bidirectional=True), "table must have 2 axes", id="t5 table"),
+        pytest.param(
+            partial(bias.kerple, [1], [1.0], [0.0], form="log"),
+            "r1 and r2 must be as many numbers > 0",
+            id="kerple r2",
+        ),
+        pytest.param(
+            partial(bias.kerple, [1], [0.0], [1.0], form="log"),
+            "r1 and r2 must be as many numbers > 0",
+            id="kerple r1",
+        ),
+        pytest.param(
+            partial(bias.kerple, [1], [1.0], [1.0, 1.0], form="log"), "r1 and r2 must be as many", id="kerple heads"
+        ),
+        pytest.param(
+            partial(bias.kerple, [1], [1.0], [2.5], form="power"), "r2 of power at most 2", id="kerple power"
+        ),
+        pytest.param(
+            partial(bias.kerple, [1], [1.0], [1.0], form="exp"), "form must be one of log, power", id="kerple form"
+        ),
+        pytest.param(partial(bias.sandwich, [1], 0), "n_head must be a whole number >= 1", id="sandwich heads"),
+        pytest.param(
+            partial(bias.sandwich, [1], 2, width=7), "width must be an even number >= 2, got 7", id="sandwich width"
+        ),
+        pytest.param(partial(bias.fire, **FIRE | {"pos": [[0]]}), "pos must have 1 axes", id="fire pos"),
+        pytest.param(partial(bias.fire, **FIRE | {"c": 0.0}), "c must be a finite number > 0", id="fire c"),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"threshold": 0.0}),
+            "threshold must be a finite number > 0",
+            id="fire threshold",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"weights": GIVEN.weights[:2]}),
+            "weights must be three matrices, got 2",
+            id="fire layers",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"weights": [GIVEN.weights[1], *GIVEN.weights[1:]]}),
+            r"weights\[0\] must have the shape \(rows, columns\) with rows = 1, got \(3, 3\)",
+            id="fire first layer",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"weights": [GIVEN.weights[0], GIVEN.weights[2], GIVEN.weights[2]]}),
+            r"weights\[1\] must have the shape \(rows, columns\) with columns = 3, got \(3, 2\)",
+            id="fire second layer",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"weights": [*GIVEN.weights[:2], np.ones((2, 2))]}),
+            r"weights\[2\] must have the shape \(rows, columns\) with rows = 3, got \(2, 2\)",
+            id="fire last layer",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"shifts": np.ones((3, 3))}),
+            r"shifts must have the shape \(rows, columns\) with rows = 2, got \(3, 3\)",
+            id="fire shifts",
+        ),
+        pytest.param(
+            partial(bias.fire, **FIRE | {"shifts": np.ones((2, 1))}), "with columns = 3, got", id="fire hidden shifts"
+        ),
+        pytest.param(
+            partial(bias.shaw, **SHAW | {"pos": POS + 0.5}), "pos must be whole numbers, got 0.5", id="shaw pos"
+        ),
+        pytest.param(partial(bias.shaw, **SHAW | {"pos": POS[:4]}), "with t = 5, got", id="shaw positions"),
+        pytest.param(
+            partial(bias.shaw, **SHAW | {"table": GIVEN.shaw_table[:4]}),
+            "table must have 2 reach \\+ 1 rows, an odd number, got 4",
+            id="shaw even table",
+        ),
+        pytest.param(
+            partial(bias.shaw, **SHAW | {"table": np.ones((3, 5))}),
+            r"table must have the shape \(row, e\) with e = 4, got \(3, 5\)",
+            id="shaw width",
+        ),
+        pytest.param(partial(bias.transformer_xl, **XL | {"k": GIVEN.k[:, :3]}), "k must have the shape", id="xl k"),
+        pytest.param(partial(bias.transformer_xl, **XL | {"pos": POS[:3]}), "pos must have the shape", id="xl pos"),
+        pytest.param(
+            partial(bias.transformer_xl, **XL | {"weight": np.ones((2, 6, 3))}),
+            r"weight must have the shape \(h, d, e\) with e = 4, got \(2, 6, 3\)",
+            id="xl weight",
+        ),
+        pytest.param(
+            partial(bias.transformer_xl, **XL | {"u": np.ones((1, 4))}),
+            r"u must have the shape \(h, e\) with h = 2, got \(1, 4\)",
+            id="xl u",
+        ),
+        pytest.param(
+            partial(bias.transformer_xl, **XL | {"v": np.ones((2, 1))}),
+            r"v must have the shape \(h, e\) with e = 4, got \(2, 1\)",
+            id="xl v",
+        ),
+        pytest.param(partial(bias.deberta, **DEBERTA | {"k": GIVEN.k[:1]}), "k must have the shape", id="deberta k"),
+        pytest.param(partial(bias.deberta, **DEBERTA | {"pos": POS / 2}), "pos must be whole", id="deberta pos"),
+        pytest.param(
+            partial(bias.deberta, **DEBERTA | {"to_key": np.ones((2, 5, 4))}),
+            "to_key must have 2 reach rows, an even number > 0, got 5",
+            id="deberta odd rows",
+        ),
+        pytest.param(
+            partial(bias.deberta, **DEBERTA | {"to_key": np.ones((2, 0, 4))}),
+            "to_key must have 2 reach rows, an even number > 0, got 0",
+            id="deberta no rows",
+        ),
+        pytest.param(
+            partial(bias.deberta, **DEBERTA | {"to_key": np.ones((1, 6, 4))}),
+            r"to_key must have the shape \(h, row, e\) with h = 2",
+            id="deberta to_key",
+        ),
+        pytest.param(
+            partial(bias.deberta, **DEBERTA | {"to_query": np.ones((2, 4, 4))}),
+            r"to_query must have the shape \(h, row, e\) with row = 6, got \(2, 4, 4\)",
+            id="deberta to_query",
+        ),
+        pytest.param(partial(bias.cope, **COPE | {"q": GIVEN.q[0]}), "q must have 3 axes", id="cope q"),
+        pytest.param(partial(bias.cope, **COPE | {"k": GIVEN.k[..., :2]}), "k must have the shape", id="cope k"),
+        pytest.param(
+            partial(bias.cope, **COPE | {"table": np.ones((3, 2))}),
+            r"table must have the shape \(row, e\) with e = 4, got \(3, 2\)",
+            id="cope width",
+        ),
+        pytest.param(
+            partial(bias.cope, **COPE | {"table": np.ones((0, 4))}),
+            "table must have at least one row",
+            id="cope rows",
+        ),
     ],
 )
 def test_bad_input(call, says):

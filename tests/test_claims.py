@@ -11,7 +11,7 @@ import torch
 from pe_lib import analysis, collection, rotary
 from pe_lib.encodings import Sinusoidal
 from pe_lib.sinusoidal import frequencies, kernel, misread, sinusoidal
-from pe_lib.tasks import TASKS
+from pe_lib.tasks import Reverse
 from pe_lib.training import fit, model_for
 
 WIDTH, WINDOW, BASE = 512, 512, 10_000.0
@@ -196,9 +196,10 @@ def concatenate():
 def muddles():
     """The attention of a trained model does not care which tokens stand there, and its answers do."""
     rng = np.random.default_rng(1)
-    model = model_for("reverse", "sinusoidal", 1, sizes={"n_layer": 1})
-    last = fit(model, TASKS["reverse"], rng, steps=300, batch=32, lr=5e-3, eval_every=300)[-1]
-    tokens = torch.from_numpy(TASKS["reverse"].sample(rng, 100, 16)[0])
+    reverse = Reverse()
+    model = model_for(reverse, "sinusoidal", 1, n_layer=1)
+    last = fit(model, reverse, rng, steps=300, batch=32, lr=5e-3, eval_every=300)[-1]
+    tokens = torch.from_numpy(reverse.sample(rng, 100)[0])
     with torch.no_grad():
         weight = model.attention(tokens)[0]  # (b, h, t, s)
     by_tokens = weight.std(dim=0).mean()
@@ -217,12 +218,12 @@ def control(task, encoding, column):
 
 @evidence
 def learned_same():
-    learned = control("reverse", "learned:1", "accuracy")
+    learned = control("reverse", "learned:std=1", "accuracy")
     fixed = control("reverse", "sinusoidal", "accuracy")
     if min(learned.min(), fixed.min()) <= 0.99:
         return "false"
     slowest_fixed = control("reverse", "sinusoidal", "solved_at").max()
-    fastest_learned = control("reverse", "learned:0.02", "solved_at").min()
+    fastest_learned = control("reverse", "learned:std=0.02", "solved_at").min()
     return "proved with a condition" if fastest_learned > 2 * slowest_fixed else "proved"
 
 
@@ -244,13 +245,13 @@ def faster():
 
 @evidence
 def base_10000():
-    others = [control("reverse", encoding, "accuracy").min() for encoding in ("sinusoidal:100", "sinusoidal:1000000")]
-    return "a choice" if min(others) > 0.99 else "proved"
+    others = [control("reverse", f"sinusoidal:base={base}", "accuracy") for base in (100, 1_000_000)]
+    return "a choice" if min(accuracy.min() for accuracy in others) > 0.99 else "proved"
 
 
 @evidence
 def guesses():
-    ceiling = TASKS["reverse"].ceiling(16, 10).accuracy
+    ceiling = Reverse(16, 10).ceiling.accuracy
     accuracy = control("reverse", "nope", "accuracy")
     return "false" if abs(accuracy.mean() - ceiling) < 0.01 and accuracy.min() > 0.2 else "proved"
 

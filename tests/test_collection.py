@@ -98,6 +98,22 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, owner, na
 # Claims
 
 
+def test_a_temporary_file_goes_where_the_write_breaks_off(tmp_path, monkeypatch):
+    written = Path.write_bytes
+
+    def half(path, content):
+        written(path, content[:1])
+        raise OSError("no room")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="no room"):
+        collection.write_whole(tmp_path / "a.json", "new")
+    assert not list(tmp_path.iterdir())
+
+
+# What a notebook reports
+
+
 def test_only_what_a_person_must_say_is_typed():
     assert list(pd.read_csv(DATA / "claims.csv").columns) == ["id", "claim", "who", "status", "condition"]
 

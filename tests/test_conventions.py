@@ -1,8 +1,10 @@
 """Conventions of well-known code: published values, their fields, converting between them, and bad input."""
 
 import csv
+import itertools
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 
 from pe_lib import DATA
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention, convert
-from pe_lib.sinusoidal import LAYOUTS, SCHEDULES, sinusoidal
+from pe_lib.sinusoidal import LAYOUTS, ODD, SCHEDULES, sinusoidal
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 GOLDEN = [entry for entry in GOLDEN if "convention" in entry]
+LINES = [name for name, convention in CONVENTIONS.items() if isinstance(convention, Convention)]
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["id"])
@@ -23,20 +26,20 @@ def test_golden(entry):
     """Published values, and those of 50 digits: every convention that they speak of, to the tolerance stated."""
     convention, d_model = CONVENTIONS[entry["convention"]], entry["d_model"]
     if "grid" in entry:
-        got = convention.table(tuple(entry["grid"]), d_model)
+        table = convention.table(tuple(entry["grid"]), d_model)
     else:  # the positions are not always consecutive
-        got = np.concatenate([replace(convention, offset=float(p)).table(1, d_model) for p in entry["pos"]])
-    np.testing.assert_allclose(got, entry["values"], rtol=0, atol=entry["tolerance"])
-
+        table = np.concatenate([replace(convention, offset=float(p)).table(1, d_model) for p in entry["pos"]])
+    np.testing.assert_allclose(table, entry["values"], rtol=0, atol=entry["tolerance"])
 
 
 # Conventions
 
 
 def test_a_convention_is_the_formula_with_its_fields():
-    one = Convention("halves", "tensor2tensor", 500.0, "zero_column", 2.0, 0.5, step=-1.0)
-    how = {"schedule": "tensor2tensor", "layout": "halves", "odd": "zero_column"}
-    np.testing.assert_array_equal(one.table(6, 7), 0.5 * sinusoidal(2.0 - np.arange(6), 7, 500.0, **how))
+    convention = Convention("halves", "tensor2tensor", 500.0, "zero_column", 2.0, 0.5, step=-1.0)
+    options = {"schedule": "tensor2tensor", "layout": "halves", "odd": "zero_column"}
+    expected = 0.5 * sinusoidal(2.0 - np.arange(6), 7, 500.0, **options)
+    np.testing.assert_array_equal(convention.table(6, 7), expected)
     scaled = Convention(scale="d_model**-0.5")
     np.testing.assert_array_equal(scaled.table(6, 16), sinusoidal(np.arange(6), 16) / 4)
 
@@ -49,13 +52,38 @@ def test_a_grid_is_two_tables_side_by_side():
             np.testing.assert_array_equal(table[h, w], np.r_[halves[w], halves[h]])
 
 
-@pytest.mark.parametrize("name", [name for name, one in CONVENTIONS.items() if isinstance(one, Convention)])
+@pytest.mark.parametrize("name", LINES)
 def test_every_field_of_a_convention_matters(name):
-    one = CONVENTIONS[name]
-    changed = {"layout": "halves" if one.layout != "halves" else "interleaved", "base": 999.0, "offset": 7.0}
-    changed |= {"schedule": "paper" if one.schedule != "paper" else "tensor2tensor", "scale": 3.0, "step": 2.0}
-    for field, value in changed.items():
-        assert np.abs(replace(one, **{field: value}).table(9, 8) - one.table(9, 8)).max() > 1e-3, field
+    convention = CONVENTIONS[name]
+    changes = {
+        "layout": "interleaved" if convention.layout == "halves" else "halves",
+        "schedule": "tensor2tensor" if convention.schedule == "paper" else "paper",
+        "base": 999.0,
+        "offset": 7.0,
+        "scale": 3.0,
+        "step": 2.0,
+    }
+    for field, value in changes.items():
+        changed = replace(convention, **{field: value})
+        assert np.abs(changed.table(9, 8) - convention.table(9, 8)).max() > 1e-3, field
+        assert changed != convention, field
+
+
+def test_the_way_to_make_an_odd_width_matters():
+    tables = [Convention(odd=odd).table(9, 7) for odd in ODD if odd != "error"]
+    for a, b in itertools.combinations(tables, 2):
+        assert np.abs(a - b).max() > 1e-3
+
+
+def test_every_field_of_a_grid_matters():
+    grid = GridConvention()
+    for changes in ({"blocks": grid.blocks[::-1]}, {"schedule": "tensor2tensor"}, {"base": 999.0}):
+        assert np.abs(replace(grid, **changes).table((3, 4), 8) - grid.table((3, 4), 8)).max() > 1e-3, changes
+
+
+def test_a_source_is_no_part_of_what_is_compared():
+    assert Convention(source="somebody") == Convention() and "somebody" not in repr(Convention(source="somebody"))
+    assert GridConvention(source="somebody") == GridConvention()
 
 
 def test_the_registry_says_all_of_every_convention():
@@ -68,26 +96,68 @@ def test_the_registry_says_all_of_every_convention():
         assert CONVENTIONS[row["name"]].source == row["source"]
 
 
+def ones(n_column):
+    return np.ones((3, n_column))
+
+
 @pytest.mark.parametrize(
-    "make, says",
+    ("call", "says"),
     [
-        (lambda: Convention(layout="rows"), "layout must be one of"),
-        (lambda: Convention(base=1.0), "base must be a finite number > 1, got 1.0"),
-        (lambda: Convention(scale="half"), "scale must be one of d_model\\*\\*-0.5, got 'half'"),
-        (lambda: Convention(step=0.0), "step must not be 0"),
-        (lambda: Convention(scale=0.0), "scale must not be 0"),
-        (lambda: GridConvention(("sin w", "cos w", "sin h", "sin h")), "blocks must be sin w, cos w, sin h"),
-        (lambda: GridConvention().table((2, 2), 6), "d_model must be a multiple of 4, got 6"),
-        (lambda: convert(np.ones((3, 4)), "papers", "paper"), "source must be one of paper, tensor2tensor"),
-        (lambda: convert(np.ones((3, 4)), "paper", "mae"), "target must encode as many coordinates"),
-        (lambda: convert(np.ones((3, 5)), "paper", "paper"), "d_model must be an even number >= 2, got 5"),
-        (lambda: convert(np.ones(5), "paper", "paper"), "table must have 2 axes"),
-        (lambda: convert(np.ones((3, 6)), "mae", "timm"), "table must have a multiple of 4 columns, got 6"),
+        pytest.param(partial(Convention, layout="rows"), "layout must be one of", id="layout"),
+        pytest.param(partial(Convention, schedule="linear"), "schedule must be one of", id="schedule"),
+        pytest.param(partial(Convention, odd="pad"), "odd must be one of", id="odd"),
+        pytest.param(partial(Convention, base=1.0), "base must be a finite number > 1, got 1.0", id="base"),
+        pytest.param(partial(Convention, offset=np.nan), "offset must be a finite number, got nan", id="offset"),
+        pytest.param(
+            partial(Convention, scale="half"), r"scale must be one of d_model\*\*-0.5, got 'half'", id="scale"
+        ),
+        pytest.param(partial(Convention, scale=0.0), "scale must not be 0", id="scale 0"),
+        pytest.param(partial(Convention, step=0.0), "step must not be 0", id="step 0"),
+        pytest.param(partial(Convention, step=np.inf), "step must be a finite number, got inf", id="step inf"),
+        pytest.param(partial(Convention().table, 0, 8), "n must be a whole number >= 1, got 0", id="no rows"),
+        pytest.param(partial(Convention().table, 3, 7), "d_model must be an even number >= 2, got 7", id="odd width"),
+        pytest.param(
+            partial(GridConvention, ("sin w", "cos w", "sin h", "sin h")), "blocks must be sin w, cos w", id="blocks"
+        ),
+        pytest.param(partial(GridConvention, base=1.0), "base must be a finite number > 1", id="grid base"),
+        pytest.param(partial(GridConvention, schedule="x"), "schedule must be one of", id="grid schedule"),
+        pytest.param(
+            partial(GridConvention().table, (2, 2), 6), "d_model must be a multiple of 4, got 6", id="grid width"
+        ),
+        pytest.param(partial(GridConvention().table, (2, 0), 8), "n must be a whole number >= 1", id="grid columns"),
+        pytest.param(partial(GridConvention().table, (0, 2), 8), "n must be a whole number >= 1", id="grid rows"),
+        pytest.param(
+            partial(convert, ones(4), "papers", "paper"), "source must be one of paper, tensor2tensor", id="source"
+        ),
+        pytest.param(
+            partial(convert, ones(4), "paper", "papers"), "target must be one of paper, tensor2tensor", id="target"
+        ),
+        pytest.param(partial(convert, ones(4), "paper", "mae"), "target must encode as many", id="line to grid"),
+        pytest.param(partial(convert, ones(4), "mae", "paper"), "target must encode as many", id="grid to line"),
+        pytest.param(
+            partial(convert, ones(5), "paper", "paper"), "d_model must be an even number >= 2, got 5", id="columns"
+        ),
+        pytest.param(partial(convert, np.ones(5), "paper", "paper"), "table must have 2 axes", id="axes"),
+        pytest.param(
+            partial(convert, ones(6), "mae", "timm"),
+            "table must have a multiple of 4 columns, got 6",
+            id="grid columns",
+        ),
+        pytest.param(
+            partial(convert, ones(4), GridConvention(base=9.0), GridConvention()),
+            "other frequencies",
+            id="grid bases",
+        ),
+        pytest.param(
+            partial(convert, ones(4), GridConvention(schedule="tensor2tensor"), GridConvention()),
+            "other frequencies",
+            id="grid schedules",
+        ),
     ],
 )
-def test_bad_conventions(make, says):
+def test_bad_conventions(call, says):
     with pytest.raises(ValueError, match=says):
-        make()
+        call()
 
 
 # Conversion
@@ -107,8 +177,8 @@ def test_conversion_is_what_the_target_makes(layouts, offsets, scales, steps, sc
         Convention(layout, schedule, 700.0, "error", float(offset), scale, step=step)
         for layout, offset, scale, step in zip(layouts, offsets, scales, steps, strict=True)
     )
-    got = convert(source.table(11, d_model), source, target)
-    np.testing.assert_allclose(got, target.table(11, d_model), rtol=0, atol=1e-12)
+    converted = convert(source.table(11, d_model), source, target)
+    np.testing.assert_allclose(converted, target.table(11, d_model), rtol=0, atol=1e-12)
 
 
 def test_conversion_to_another_layout_moves_columns_and_nothing_else(rng):
@@ -122,20 +192,19 @@ def test_conversion_to_another_layout_moves_columns_and_nothing_else(rng):
 
 @pytest.mark.parametrize("d_model", [5, 8])
 def test_well_known_conversions(d_model):
-    made = {name: one.table(9, d_model) for name, one in CONVENTIONS.items()
-            if isinstance(one, Convention) and (d_model == 8 or one.odd != "error")}  # fmt: skip
-    done = 0
-    for a in made:
-        for b in made:
-            try:
-                got = convert(made[a], a, b)
-            except ValueError as error:
-                assert "other frequencies" in str(error) or "was cut off" in str(error)
-                assert not np.allclose(made[a], made[b])
-                continue
-            np.testing.assert_allclose(got, made[b], rtol=0, atol=1e-12)
-            done += 1
-    assert done > len(made)
+    names = [name for name in LINES if d_model == 8 or CONVENTIONS[name].odd != "error"]
+    tables = {name: CONVENTIONS[name].table(9, d_model) for name in names}
+    n_converted = 0
+    for source, target in itertools.product(names, repeat=2):
+        try:
+            converted = convert(tables[source], source, target)
+        except ValueError as error:
+            assert "other frequencies" in str(error) or "was cut off" in str(error)
+            assert not np.allclose(tables[source], tables[target])
+            continue
+        np.testing.assert_allclose(converted, tables[target], rtol=0, atol=1e-12)
+        n_converted += 1
+    assert n_converted > len(names)
 
 
 def test_a_trained_last_column_is_kept(rng):

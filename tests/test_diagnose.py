@@ -14,7 +14,7 @@ from pe_lib.controls import control
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
 from pe_lib.encodings import Learned, Sinusoidal
 from pe_lib.identify import FIXES, diagnose
-from pe_lib.probe import probe
+from pe_lib.identify.probe import probe
 from pe_lib.sinusoidal import READINGS, misread, sinusoidal
 
 
@@ -331,5 +331,5 @@ def test_ways_of_calling():
     }
     for expected, encode in how.items():
         found = probe(encode)
-        assert found.how == expected and found.rows(17).shape == (17, found.d_model)
-        np.testing.assert_allclose(found.rows(17), sinusoidal(np.arange(17), found.d_model), atol=1e-6)
+        assert found.way.name == expected and found.answer(17).unwrap().shape == (17, found.d_model)
+        np.testing.assert_allclose(found.answer(17).unwrap(), sinusoidal(np.arange(17), found.d_model), atol=1e-6)

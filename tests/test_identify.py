@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from pe_lib.controls import control
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
-from pe_lib.identify import identify, main
+from pe_lib.identify import identify
+from pe_lib.identify.__main__ import main
 from pe_lib.sinusoidal import LAYOUTS, ODD, SCHEDULES, frequencies, misread, sinusoidal
 
 ROUNDING = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.2e-2}
@@ -104,11 +105,11 @@ def test_no_false_name(kind):
 
 
 def test_a_trained_table_is_not_named():
-    from pe_lib.tasks import TASKS
+    from pe_lib.tasks import Reverse
     from pe_lib.training import fit, model_for
 
-    model = model_for("reverse", "learned", 0, options={"std": 0.1})
-    fit(model, TASKS["reverse"], np.random.default_rng(0), steps=100, batch=32, lr=5e-3, eval_every=100)
+    model = model_for(Reverse(), "learned:std=0.1", 0)
+    fit(model, Reverse(), np.random.default_rng(0), steps=100, batch=32, lr=5e-3, eval_every=100)
     assert identify(model.encoding.table).layout is None
 
 

@@ -43,14 +43,16 @@ MODULES = modules()
 
 
 def imports(name):
-    """The imports of a module, those inside functions too."""
+    """The imports of a module, those inside functions too; what only the type checker reads is none."""
     tree = ast.parse(MODULES[name].read_text())
-    deferred = set()
+    deferred, never = set(), set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or is_for_types(node):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             deferred |= set(ast.walk(node))
+        if is_for_types(node):
+            never |= set(ast.walk(node))
     result = set()
-    for node in ast.walk(tree):
+    for node in set(ast.walk(tree)) - never:
         for target in targets(node, name):
             result.add(Import(target, node not in deferred))
     return result

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pe_lib.encodings import ENCODINGS, build
+from pe_lib.encodings import ENCODINGS, PositionEncoding, build
 from pe_lib.measure import cost, enters, sees
 from pe_lib.transformer import Config
 
@@ -65,6 +65,18 @@ def test_cost():
     assert 0 < large < 4.5 * small
     small, large = (cost("fire", CONFIG, n)["memory"] for n in (16, 64))
     assert large > 14 * small
+
+
+def test_what_is_trained_is_no_memory_of_the_forward():
+    class Scales(PositionEncoding):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(32))
+
+        def embed(self, x, pos):
+            return x * self.scale
+
+    assert cost(Scales(), CONFIG, 16) == {"parameters": 32, "flops": 0, "memory": 4 * 16 * 32}
 
 
 def test_bad_input():

@@ -26,6 +26,15 @@ def test_every_encoding_and_reading_has_its_own_look():
     assert len(set(map(str, plots.LOOK.values()))) == len(plots.LOOK)  # colour and dashes together
 
 
+def test_families_are_the_modules_of_the_classes():
+    expected = {}
+    for name, encoding in ENCODINGS.items():
+        expected.setdefault(encoding.__module__.rpartition(".")[2], []).append(name)
+    assert plots.families() == expected
+    for family, names in expected.items():
+        assert {plots.LOOK[name][0] for name in names} == {plots.FAMILY[family]}
+
+
 def test_table_is_signed_and_white_at_zero(ax):
     values = 0.5 * sinusoidal(np.arange(5), 8) + 0.1
     assert plots.table(ax, values, title="t") is ax
@@ -44,7 +53,7 @@ def test_matrix(ax):
 def test_lines_keep_the_look_of_their_name(ax):
     plots.lines(ax, [0, 1], {"learned": [2, 3], "another": [4, 5]}, xlabel="x", ylabel="y")
     known, other = ax.lines
-    assert to_hex(known.get_color()).upper() == plots.LOOK["learned"][0] and known.get_linestyle() == "--"
+    assert to_hex(known.get_color()).upper() == plots.LOOK["learned"][0] and known.get_linestyle() == "-."
     assert list(known.get_ydata()) == [2, 3] and [line.get_label() for line in ax.lines] == ["learned", "another"]
     assert other.get_linestyle() != "-"
 

@@ -10,6 +10,8 @@ import pytest
 
 from pe_lib import collection, runs
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parent.parent / "notebooks" / "experiments"
 ACCURACY, STEPS = 0.02, 50  # how far beyond the recorded seeds a run may end, and solve its task
 
@@ -35,7 +37,11 @@ def rows(table, **values):
     return table
 
 
-@pytest.mark.parametrize(("name", "experiment", "point"), SAMPLE)
+@pytest.mark.parametrize(
+    ("name", "experiment", "point"),
+    SAMPLE,
+    ids=lambda value: value.get("encoding") if isinstance(value, dict) else value,
+)
 def test_records_have_not_drifted(again, name, experiment, point):
     point = {"task": "reverse"} | point
     recorded = rows(collection.read(name), task="reverse", encoding=point["encoding"])

@@ -1,6 +1,7 @@
 """The formula: against 50-digit arithmetic, its own symmetries, and bad input."""
 
 from fractions import Fraction
+from inspect import signature
 
 import mpmath
 import numpy as np
@@ -15,6 +16,7 @@ from pe_lib.sinusoidal import (
     SCHEDULES,
     column_order,
     frequencies,
+    kernel,
     misread,
     misread_frequencies,
     sinusoidal,
@@ -71,10 +73,55 @@ def test_layouts_are_permutations():
     np.testing.assert_array_equal(cos_first, table[:, [1, 3, 5, 7, 0, 2, 4, 6]])
 
 
-def test_every_parameter_matters():
-    reference = sinusoidal(np.arange(9), 8)
-    for other in ({"base": 9_999.0}, {"schedule": "tensor2tensor"}, {"layout": "halves"}):
-        assert np.abs(sinusoidal(np.arange(9), 8, **other) - reference).max() > 1e-6
+POS = np.arange(9)
+
+
+@pytest.mark.parametrize(
+    ("formula", "reference", "changes"),
+    [
+        pytest.param(frequencies, {"d_model": 8}, {"base": 9_999.0, "schedule": "tensor2tensor"}, id="frequencies"),
+        pytest.param(
+            sinusoidal,
+            {"pos": POS, "d_model": 8},
+            {
+                "base": 9_999.0,
+                "schedule": "tensor2tensor",
+                "layout": "halves",
+                "offset": 1e-3,
+                "scale": 1.001,
+                "pos": POS + 0.01,
+            },
+            id="sinusoidal",
+        ),
+        pytest.param(
+            sinusoidal, {"pos": POS, "d_model": 7, "odd": "extra_sine"}, {"odd": "truncate"}, id="sinusoidal, odd"
+        ),
+        pytest.param(column_order, {"d_model": 8}, {"layout": "halves"}, id="column_order"),
+        pytest.param(column_order, {"d_model": 7, "odd": "truncate"}, {"odd": "zero_column"}, id="column_order, odd"),
+        pytest.param(
+            kernel,
+            {"distance": POS, "d_model": 8},
+            {"base": 9_999.0, "schedule": "tensor2tensor", "distance": POS + 0.01},
+            id="kernel",
+        ),
+        pytest.param(
+            misread_frequencies,
+            {"d_model": 8, "reading": "column"},
+            {"base": 9_999.0, "reading": "unpaired"},
+            id="misread_frequencies",
+        ),
+        pytest.param(
+            misread,
+            {"pos": POS, "d_model": 8, "reading": "column"},
+            {"base": 9_999.0, "reading": "doubled", "pos": POS + 0.01},
+            id="misread",
+        ),
+    ],
+)
+def test_every_parameter_matters(formula, reference, changes):
+    expected = formula(**reference)
+    for argument, value in changes.items():
+        assert np.abs(formula(**reference | {argument: value}) - expected).max() > 1e-6, argument
 
 
 def test_shapes():
@@ -85,14 +132,40 @@ def test_shapes():
     assert np.array_equal(sinusoidal([10**30, Fraction(1, 2)], 8), sinusoidal([1e30, 0.5], 8))
 
 
+# The kernel
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_kernel_is_the_dot_product(schedule, layout):
+    rows = sinusoidal(np.arange(50), 20, 77.0, schedule=schedule, layout=layout)
+    distance = np.arange(50)[:, None] - np.arange(50)
+    expected = kernel(distance, 20, 77.0, schedule=schedule)
+    np.testing.assert_allclose(rows @ rows.T, expected, atol=1e-12)
+
+
+def test_kernel_at_distance_zero_and_on_both_sides():
+    assert kernel(0, 12) == 6
+    np.testing.assert_array_equal(kernel([-1.5, 40], 12), kernel([1.5, -40], 12))
+
+
+def test_kernel_rises_where_it_is_known_to():
+    """First distance at which the kernel is larger than one step before, by width."""
+    for d_model, first in {16: 4, 64: 6, 128: 12, 512: 44, 4096: 245}.items():
+        assert 1 + np.flatnonzero(np.diff(kernel(np.arange(512), d_model)) > 0)[0] == first
+
+
+# The misreadings
+
+
 @pytest.mark.parametrize("d_model", [2, 8, 30])
 def test_misreadings_are_the_loops_they_come_from(d_model):
     expected = {reading: np.empty((5, d_model)) for reading in READINGS}
     for p in range(5):
         for j in range(d_model):
-            f = np.cos if j % 2 else np.sin
-            expected["column"][p, j] = f(p / 10_000 ** (2 * j / d_model))
-            expected["unpaired"][p, j] = f(p / 10_000 ** (j / d_model))
+            wave = np.cos if j % 2 else np.sin
+            expected["column"][p, j] = wave(p / 10_000 ** (2 * j / d_model))
+            expected["unpaired"][p, j] = wave(p / 10_000 ** (j / d_model))
         for i in range(0, d_model, 2):
             expected["doubled"][p, i] = np.sin(p / 10_000 ** (2 * i / d_model))
             expected["doubled"][p, i + 1] = np.cos(p / 10_000 ** (2 * i / d_model))
@@ -106,44 +179,46 @@ def test_longest_waves_of_the_misreadings():
     assert longest == pytest.approx({"column": 4.7e8, "doubled": 3.5e8, "unpaired": 5.4e4}, rel=0.01)
 
 
-@pytest.mark.parametrize("formula", [sinusoidal, misread, frequencies, misread_frequencies])
-@pytest.mark.parametrize(
-    ("argument", "value", "error", "says"),
-    [
-        ("d_model", 7, ValueError, "d_model must be an even number >= 2, got 7"),
-        ("d_model", 0, ValueError, "d_model must be an even number >= 2, got 0"),
-        ("d_model", 8.0, TypeError, "d_model must be an even number >= 2, got 8.0 of type float"),
-        ("d_model", True, TypeError, "d_model must be"),
-        ("base", 1, ValueError, "base must be a finite number > 1, got 1"),
-        ("base", np.inf, ValueError, "base must be a finite number > 1, got inf"),
-        ("base", np.nan, ValueError, "base must be a finite number > 1, got nan"),
-        ("base", "10000", TypeError, "base must be a finite number > 1, got '10000' of type str"),
-        ("pos", [0, np.nan], ValueError, "pos must be finite, got nan"),
-        ("pos", [np.inf], ValueError, "pos must be finite, got inf"),
-        ("pos", ["1"], TypeError, "pos must hold real numbers"),
-        ("pos", [1j], TypeError, "pos must hold real numbers"),
-        ("pos", [True], TypeError, "pos must hold real numbers"),
-        ("schedule", "Paper", ValueError, "schedule must be one of paper, tensor2tensor, got 'Paper'"),
-        ("layout", None, ValueError, "layout must be one of interleaved, halves, halves_cos_first, got None"),
-        ("odd", "pad", ValueError, "odd must be one of error, extra_sine, zero_column, truncate, got 'pad'"),
-        ("offset", float("nan"), ValueError, "offset must be a finite number, got nan"),
-        ("scale", "1", TypeError, "scale must be a finite number, got '1' of type str"),
-        ("reading", "row", ValueError, "reading must be one of column, doubled, unpaired, got 'row'"),
-    ],
-)
+# Bad input
+
+
+BAD = [
+    ("d_model", 7, ValueError, "d_model must be an even number >= 2, got 7"),
+    ("d_model", 0, ValueError, "d_model must be an even number >= 2, got 0"),
+    ("d_model", 8.0, TypeError, "d_model must be an even number >= 2, got 8.0 of type float"),
+    ("d_model", True, TypeError, "d_model must be"),
+    ("base", 1, ValueError, "base must be a finite number > 1, got 1"),
+    ("base", np.inf, ValueError, "base must be a finite number > 1, got inf"),
+    ("base", np.nan, ValueError, "base must be a finite number > 1, got nan"),
+    ("base", "10000", TypeError, "base must be a finite number > 1, got '10000' of type str"),
+    ("pos", [0, np.nan], ValueError, "pos must be finite, got nan"),
+    ("pos", [np.inf], ValueError, "pos must be finite, got inf"),
+    ("pos", ["1"], TypeError, "pos must hold real numbers"),
+    ("pos", [1j], TypeError, "pos must hold real numbers"),
+    ("pos", [True], TypeError, "pos must hold real numbers"),
+    ("schedule", "Paper", ValueError, "schedule must be one of paper, tensor2tensor, got 'Paper'"),
+    ("layout", None, ValueError, "layout must be one of interleaved, halves, halves_cos_first, got None"),
+    ("odd", "pad", ValueError, "odd must be one of error, extra_sine, zero_column, truncate, got 'pad'"),
+    ("distance", [0, np.inf], ValueError, "distance must be finite, got inf"),
+    ("offset", float("nan"), ValueError, "offset must be a finite number, got nan"),
+    ("scale", "1", TypeError, "scale must be a finite number, got '1' of type str"),
+    ("reading", "row", ValueError, "reading must be one of column, doubled, unpaired, got 'row'"),
+]
+
+
+def bad_cases():
+    """Every row of BAD for every formula that has the argument."""
+    for formula in (frequencies, sinusoidal, column_order, kernel, misread_frequencies, misread):
+        for argument, value, error, says in BAD:
+            if argument in signature(formula).parameters:
+                name = f"{formula.__name__}, {argument} = {value}"
+                yield pytest.param(formula, argument, value, error, says, id=name)
+
+
+@pytest.mark.parametrize(("formula", "argument", "value", "error", "says"), list(bad_cases()))
 def test_bad_input(formula, argument, value, error, says):
-    arguments = {"pos": [0, 1], "d_model": 8, "base": 1e4, "schedule": "paper", "layout": "interleaved"}
-    arguments |= {"reading": "column", "odd": "error", "offset": 0.0, "scale": 1.0, argument: value}
-    takes = {
-        sinusoidal: ("pos", "d_model", "base", "schedule", "layout", "odd", "offset", "scale"),
-        misread: ("pos", "d_model", "base", "reading"),
-        frequencies: ("d_model", "base", "schedule", "odd"),
-        misread_frequencies: ("d_model", "base", "reading"),
-    }[formula]
-    arguments = {name: arguments[name] for name in takes}
-    if argument not in takes:
-        formula(**arguments)
-        return
+    needed = {"pos": [0, 1], "distance": [0, 1], "d_model": 8, "reading": "column"}
+    arguments = {name: needed[name] for name in signature(formula).parameters if name in needed} | {argument: value}
     with pytest.raises(error) as raised:
         formula(**arguments)
     assert says in str(raised.value)
@@ -155,19 +230,25 @@ def test_bad_input(formula, argument, value, error, says):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_odd_widths(layout, schedule):
-    pos, how = np.arange(9), {"layout": layout, "schedule": schedule}
-    padded = sinusoidal(pos, 7, odd="zero_column", **how)
-    np.testing.assert_array_equal(padded, np.c_[sinusoidal(pos, 6, **how), np.zeros(9)])
-    np.testing.assert_array_equal(sinusoidal(pos, 7, odd="truncate", **how), sinusoidal(pos, 8, **how)[:, :7])
-    extra = sinusoidal(pos, 7, odd="extra_sine", **how)
+    options = {"layout": layout, "schedule": schedule}
+    padded = sinusoidal(POS, 7, odd="zero_column", **options)
+    np.testing.assert_array_equal(padded, np.c_[sinusoidal(POS, 6, **options), np.zeros(9)])
+    cut = sinusoidal(POS, 7, odd="truncate", **options)
+    np.testing.assert_array_equal(cut, sinusoidal(POS, 8, **options)[:, :7])
     omega = [10_000 ** -(2 * i / 7 if schedule == "paper" else i / 3) for i in range(4)]
-    waves = {"sine": np.sin(np.outer(pos, omega)), "cosine": np.cos(np.outer(pos, omega))}
-    of = {"interleaved": "scscscs", "halves": "ssssccc", "halves_cos_first": "cccssss"}[layout]
-    count = {"s": iter(range(4)), "c": iter(range(3))}
-    expected = [waves["sine" if kind == "s" else "cosine"][:, next(count[kind])] for kind in of]
-    np.testing.assert_allclose(extra, np.stack(expected, axis=1), atol=1e-13)
+    waves = {}
+    for i in range(4):
+        waves[f"s{i}"] = np.sin(POS * omega[i])
+        waves[f"c{i}"] = np.cos(POS * omega[i])
+    columns = {
+        "interleaved": "s0 c0 s1 c1 s2 c2 s3",
+        "halves": "s0 s1 s2 s3 c0 c1 c2",
+        "halves_cos_first": "c0 c1 c2 s0 s1 s2 s3",
+    }
+    expected = np.stack([waves[name] for name in columns[layout].split()], axis=1)
+    np.testing.assert_allclose(sinusoidal(POS, 7, odd="extra_sine", **options), expected, atol=1e-13)
     with pytest.raises(ValueError, match="d_model must be an even number >= 2, got 7"):
-        sinusoidal(pos, 7, **how)
+        sinusoidal(POS, 7, **options)
 
 
 @pytest.mark.parametrize("odd", ODD)

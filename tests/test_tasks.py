@@ -1,92 +1,132 @@
-"""Tasks and their ceilings; every ceiling against brute force over all inputs."""
+"""Tasks and their ceilings: what is drawn, what is asked, and every ceiling against brute force over all inputs."""
 
 from collections import Counter, defaultdict
-from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
-from pe_lib.tasks import IGNORE, TASKS
-
-
-def all_inputs(name, length, vocab):
-    content = list(product(range(vocab), repeat=length))
-    if name == "retrieve":
-        return [(vocab + k, *tokens) for tokens in content for k in range(length)]
-    return [(*tokens, *[vocab] * length) if name == "copy" else tokens for tokens in content]
+from pe_lib.tasks import IGNORE, TASKS, Copy, Count, Previous, Retrieve, Reverse, Sort
 
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize(("length", "vocab"), [(1, 2), (2, 2), (3, 3), (4, 3), (5, 2), (6, 3)])
 def test_ceiling_is_the_best_of_all_blind_models(name, length, vocab):
     """A blind model sees the own symbol and the bag: tabulate what the answers are for each such view."""
-    inputs = np.array(all_inputs(name, length, vocab))
+    task = TASKS[name](length, vocab)
+    inputs = task.all_inputs()
     answers = defaultdict(Counter)
-    for row, targets in zip(inputs, TASKS[name].targets(inputs, length, vocab), strict=True):
-        for own, target in zip(row, targets, strict=True):
+    for row, targets in zip(inputs, task.targets(inputs), strict=True):
+        bag = tuple(sorted(row))
+        for symbol, target in zip(row, targets, strict=True):
             if target != IGNORE:
-                answers[own, tuple(sorted(row))][target] += 1
+                answers[symbol, bag][target] += 1
     asked = sum(sum(counts.values()) for counts in answers.values())
     accuracy = sum(max(counts.values()) for counts in answers.values()) / asked
     loss = -sum(n * np.log(n / sum(counts.values())) for counts in answers.values() for n in counts.values()) / asked
-    ceiling = TASKS[name].ceiling(length, vocab)
-    assert ceiling.accuracy == pytest.approx(accuracy, abs=1e-12)
-    assert ceiling.loss == pytest.approx(loss, abs=1e-12)
+    assert task.ceiling.accuracy == pytest.approx(accuracy, abs=1e-12)
+    assert task.ceiling.loss == pytest.approx(loss, abs=1e-12)
 
 
 def test_ceiling_of_the_notebooks():
-    assert TASKS["reverse"].ceiling(16, 10) == pytest.approx((0.241, 1.948), abs=5e-4)
-    assert TASKS["sort"].ceiling(16, 10) == TASKS["copy"].ceiling(16, 10) == TASKS["retrieve"].ceiling(16, 10)
+    assert Reverse(16, 10).ceiling == pytest.approx((0.241, 1.948), abs=5e-4)
+    assert Sort(16, 10).ceiling == Copy(16, 10).ceiling == Retrieve(16, 10).ceiling
 
 
 def test_ceiling_at_large_sizes(rng):
     """The closed form neither overflows nor vanishes, and meets a simulation."""
     share = rng.multinomial(500, np.full(100, 0.01), size=20_000) / 500
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1).mean()
-    assert TASKS["sort"].ceiling(500, 100) == pytest.approx((share.max(axis=1).mean(), entropy), rel=2e-3)
+    assert Sort(500, 100).ceiling == pytest.approx((share.max(axis=1).mean(), entropy), rel=2e-3)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_samples(rng, name):
-    task = TASKS[name]
-    inputs, targets = task.sample(rng, 300, 6, 4)
-    assert inputs.shape == targets.shape and inputs.dtype == targets.dtype == np.int64
-    assert inputs.min() == 0 and inputs.max() == task.n_token(6, 4) - 1
+    task = TASKS[name](6, 4)
+    inputs, targets = task.sample(rng, 300)
+    assert inputs.shape == targets.shape == (300, task.n_position) and inputs.dtype == targets.dtype == np.int64
+    assert inputs.min() == 0 and inputs.max() == task.n_token - 1
     asked = targets[targets != IGNORE]
-    assert asked.min() >= 0 and asked.max() < task.n_class(6, 4)
-    again = task.sample(np.random.default_rng(0), 5, 6, 4)[0]
-    np.testing.assert_array_equal(again, task.sample(np.random.default_rng(0), 5, 6, 4)[0])
+    assert asked.min() >= 0 and asked.max() < task.n_class
+    again, other = (task.sample(np.random.default_rng(seed), 5)[0] for seed in (0, 1))
+    np.testing.assert_array_equal(again, task.sample(np.random.default_rng(0), 5)[0])
+    assert not np.array_equal(again, other)
 
 
-def test_answers():
-    row = np.array([[3, 1, 1, 2]])
-    assert TASKS["reverse"].targets(row, 4, 5).tolist() == [[2, 1, 1, 3]]
-    assert TASKS["sort"].targets(row, 4, 5).tolist() == [[1, 1, 2, 3]]
-    assert TASKS["count"].targets(row, 4, 5).tolist() == [[1, 2, 2, 1]]
-    assert TASKS["previous"].targets(row, 4, 5).tolist() == [[3, 3, 1, 1]]
-    copied = TASKS["copy"].targets(np.array([[3, 1, 5, 5]]), 2, 5)
-    assert copied.tolist() == [[IGNORE, IGNORE, 3, 1]]
-    retrieved = TASKS["retrieve"].targets(np.array([[5 + 2, 3, 1, 4], [5 + 0, 3, 1, 4]]), 3, 5)
-    assert retrieved.tolist() == [[4, IGNORE, IGNORE, IGNORE], [3, IGNORE, IGNORE, IGNORE]]
+@pytest.mark.parametrize("name", TASKS)
+def test_content_is_uniform_and_independent(rng, name):
+    """The ceilings rest on it: each token, each pair of neighbours and each place asked for is equally likely."""
+    task = TASKS[name](5, 4)
+    inputs, _ = task.sample(rng, 6000)
+    content = inputs[:, 1:] if name == "retrieve" else inputs[:, :5]
+    for column in content.T:
+        assert chisquare(np.bincount(column, minlength=4)).pvalue > 1e-4
+    pairs = (4 * content[:, :-1] + content[:, 1:]).ravel()
+    assert chisquare(np.bincount(pairs, minlength=16)).pvalue > 1e-4
+    ends = 4 * content[:, 0] + content[:, -1]
+    assert chisquare(np.bincount(ends, minlength=16)).pvalue > 1e-4
+    if name == "retrieve":
+        places = inputs[:, 0] - 4
+        assert chisquare(np.bincount(places, minlength=5)).pvalue > 1e-4
+        assert chisquare(np.bincount(5 * content[:, 0] + places, minlength=20)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_all_inputs_are_those_that_are_drawn(rng, name):
+    task = TASKS[name](2, 3)
+    every = {tuple(row) for row in task.all_inputs()}
+    assert len(every) == len(task.all_inputs())
+    assert {tuple(row) for row in task.sample(rng, 2000)[0]} == every
+
+
+ANSWERS = {
+    "reverse": (Reverse(4, 5), [3, 1, 1, 2], [2, 1, 1, 3]),
+    "sort": (Sort(4, 5), [3, 1, 1, 2], [1, 1, 2, 3]),
+    "count": (Count(4, 5), [3, 1, 1, 2], [1, 2, 2, 1]),
+    "previous": (Previous(4, 5), [3, 1, 1, 2], [3, 3, 1, 1]),
+    "copy": (Copy(2, 5), [3, 1, 5, 5], [IGNORE, IGNORE, 3, 1]),
+    "retrieve the last": (Retrieve(3, 5), [5 + 2, 3, 1, 4], [4, IGNORE, IGNORE, IGNORE]),
+    "retrieve the first": (Retrieve(3, 5), [5 + 0, 3, 1, 4], [3, IGNORE, IGNORE, IGNORE]),
+}
+KEYS = {
+    "reverse": [3, 2, 1, 0],
+    "sort": [1, 2, 3, 0],
+    "count": [IGNORE] * 4,
+    "previous": [0, 0, 1, 2],
+    "copy": [IGNORE, IGNORE, 0, 1],
+    "retrieve the last": [3, IGNORE, IGNORE, IGNORE],
+    "retrieve the first": [1, IGNORE, IGNORE, IGNORE],
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answers(case):
+    task, row, answers = ANSWERS[case]
+    assert task.targets(np.array([row])).tolist() == [answers]
+    assert task.keys(np.array([row])).tolist() == [KEYS[case]]
+
+
+def test_equal_tokens_keep_their_order(rng):
+    inputs = Sort(50, 2).sample(rng, 1)[0]
+    keys = Sort(50, 2).keys(inputs)[0]
+    zeros = (inputs == 0).sum()
+    assert (np.diff(keys[:zeros]) > 0).all() and (np.diff(keys[zeros:]) > 0).all()
 
 
 def test_targets_are_not_the_inputs(rng):
-    inputs, targets = TASKS["reverse"].sample(rng, 2, 4)
+    inputs, targets = Reverse(4).sample(rng, 2)
     targets[:] = 0
     assert inputs.max() > 0
 
 
 @pytest.mark.parametrize(
-    ("sizes", "says"),
+    ("call", "says"),
     [
-        ((0, 4, 5), "batch must be a whole number >= 1, got 0"),
-        ((2, 0, 5), "length must be a whole number >= 1, got 0"),
-        ((2, 4, 1), "vocab must be a whole number >= 2, got 1"),
+        pytest.param(lambda rng: Sort(4, 5).sample(rng, 0), "batch must be a whole number >= 1, got 0", id="batch"),
+        pytest.param(lambda rng: Sort(0, 5), "length must be a whole number >= 1, got 0", id="length"),
+        pytest.param(lambda rng: Retrieve(4, 1), "vocab must be a whole number >= 2, got 1", id="vocab"),
     ],
 )
-def test_bad_sizes(rng, sizes, says):
+def test_bad_sizes(rng, call, says):
     with pytest.raises(ValueError, match=says):
-        TASKS["sort"].sample(rng, *sizes)
-    if sizes[0]:
-        with pytest.raises(ValueError, match=says):
-            TASKS["sort"].ceiling(*sizes[1:])
+        call(rng)

@@ -15,14 +15,16 @@ def corpus(tmp_path):
 
 
 def test_read(corpus):
-    assert corpus.symbols == "\ufffd\n.abcdwxyz" and corpus.n_token() == corpus.n_class(16, 10) == 11
+    task = text.NextCharacter(corpus, 16)
+    assert corpus.symbols == "\ufffd\n.abcdwxyz" and task.n_token == task.n_class == task.vocab == 11
+    assert task.length == task.n_position == 16
     assert len(corpus.train) == 360 and len(corpus.held_out) == 40  # the last tenth
     assert "".join(corpus.symbols[c] for c in corpus.held_out[-8:]) == "wxy\ufffd\ufffd\n.."
     assert set(corpus.train) == set(range(3, 7))
 
 
 def test_sample(corpus, rng):
-    inputs, targets = corpus.sample(rng, 50, 6)
+    inputs, targets = text.NextCharacter(corpus, 6).sample(rng, 50)
     assert inputs.shape == targets.shape == (50, 6) and inputs.dtype == np.int64
     assert (inputs[:, 1:] == targets[:, :-1]).all()
     assert (targets == (inputs - 3 + 1) % 4 + 3).all()  # after a comes b, after d comes a
@@ -40,19 +42,36 @@ def test_windows_of_any_length_ask_the_same(corpus):
 
 def test_the_standard_library():
     corpus = text.read()
-    assert len(corpus.train) > 1_000_000 < 10 * len(corpus.held_out) and 90 < corpus.n_token() < 100
+    assert len(corpus.train) > 1_000_000 < 10 * len(corpus.held_out) and 90 < len(corpus.symbols) < 100
     assert "import" in "".join(corpus.symbols[c] for c in corpus.train[:20_000])
+
+
+def test_every_tenth_file_of_the_library_is_held_out(tmp_path, monkeypatch):
+    for number in range(20):
+        (tmp_path / f"{number:02d}.py").write_text(f"{number:02d} " * 10)
+    monkeypatch.setattr(text.sysconfig, "get_path", lambda name: tmp_path)
+    corpus = text.read()
+    train, held_out = ("".join(corpus.symbols[c] for c in part) for part in (corpus.train, corpus.held_out))
+    assert set(held_out.split()) == {"09", "19"} and len(set(train.split())) == 18
+    assert train.startswith("00 00") and train.endswith("18 18 ")
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda one: one.sample(None, 1, 400), "length must be less than the 360 characters"),
-        (lambda one: one.windows(8, [7]), "ends must be from length = 8 to 39, got 7 to 7"),
-        (lambda one: one.windows(8, [40]), "got 40 to 40"),
-        (lambda one: one.windows(8, [20], asked=9), "asked must be at most length = 8"),
-        (lambda one: one.windows(8, []), "ends whole numbers"),
-        (lambda one: one.windows(8, [9.5]), "ends whole numbers"),
+        pytest.param(
+            lambda corpus: text.NextCharacter(corpus, 400).sample(None, 1),
+            "length must be less than the 360 characters of the text, got 400",
+            id="a window longer than the text",
+        ),
+        pytest.param(lambda corpus: text.NextCharacter(corpus, 0), "length must be a whole number >= 1", id="length"),
+        pytest.param(
+            lambda corpus: corpus.windows(8, [7]), "ends must be from length = 8 to 39, got 7 to 7", id="early"
+        ),
+        pytest.param(lambda corpus: corpus.windows(8, [40]), "got 40 to 40", id="late"),
+        pytest.param(lambda corpus: corpus.windows(8, [20], asked=9), "asked must be at most length = 8", id="asked"),
+        pytest.param(lambda corpus: corpus.windows(8, []), "ends whole numbers", id="no ends"),
+        pytest.param(lambda corpus: corpus.windows(8, [9.5]), "ends whole numbers", id="half an end"),
     ],
 )
 def test_bad_input(corpus, call, says):

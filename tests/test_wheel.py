@@ -93,6 +93,7 @@ def test_the_command_names_a_table(installed):
 
 
 def test_a_model_is_built(installed):
-    code = "from pe_lib.training import model_for; print(type(model_for('reverse', 'alibi', 0)).__name__)"
+    code = "from pe_lib.tasks import Reverse; from pe_lib.training import model_for; "
+    code += "print(type(model_for(Reverse(), 'alibi', 0)).__name__)"
     done = installed.python("-c", code)
     assert (done.returncode, done.stdout) == (0, "TinyTransformer\n"), done.stderr

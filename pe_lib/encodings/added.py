@@ -1,0 +1,78 @@
+"""Encodings that are added to the embeddings."""
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Generator, Tensor, nn
+
+from pe_lib import check
+from pe_lib.encodings.base import PositionEncoding, drawn
+
+
+class Sinusoidal(PositionEncoding):
+    """Adds sin(pos * omega_i) in column 2i and cos(pos * omega_i) in column 2i + 1.
+
+    omega_i = base ** (-2i / d_model) radian / token, i = 0 .. d_model/2 - 1 counts pairs.  Any real positions, any
+    length; no parameters.  Vaswani et al. 2017, sec. 3.5.
+    """
+
+    def __init__(self, d_model: int, base: float = 10_000.0):
+        super().__init__()
+        d_model = check.size("d_model", d_model, even=True, least=2)
+        base = check.real("base", base, above=1)
+        two_i = torch.arange(0, d_model, 2, dtype=torch.float64)
+        # Not a buffer: module.to(bfloat16) would round a buffer, and with it every angle.
+        self.omega = base ** (-two_i / d_model)  # (d/2,) radian / token
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        angle = pos[..., None] * self.omega  # (..., t, d/2) radian
+        return x + torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2).to(x)
+
+
+class ScaledSinusoidal(Sinusoidal):
+    """Adds the sinusoidal encoding times one learned number, 1 at first.  Li et al. 2019, arXiv 1809.08895."""
+
+    def __init__(self, d_model: int, base: float = 10_000.0):
+        super().__init__(d_model, base)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        return x + self.scale * super().embed(torch.zeros_like(x), pos)
+
+
+class FixedTable(PositionEncoding):
+    """Adds row `pos` of a given table (max_len, d), for study: misreadings, shuffled rows, random codes.
+
+    Positions that are no rows of the table raise ValueError.
+    """
+
+    def __init__(self, table: ArrayLike):
+        super().__init__()
+        self.table = torch.from_numpy(check.reals("table", table, ndim=2))
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        return x + self.table[_rows(pos, len(self.table))].to(x)
+
+
+class Learned(PositionEncoding):
+    """Adds a learned row per position, drawn at first from N(0, std**2).  No row beyond max_len: ValueError.
+
+    Vaswani et al. 2017, table 3 (E); std = 0.02 is the choice of GPT-2 and BERT, and matters at small budgets.
+    """
+
+    def __init__(self, d_model: int, max_len: int, std: float = 0.02, *, generator: Generator):
+        super().__init__()
+        shape = check.size("max_len", max_len), check.size("d_model", d_model)
+        self.table = drawn(shape, check.real("std", std, above=0), generator)
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        return x + self.table[_rows(pos, len(self.table))]
+
+
+def _rows(pos: Tensor, n_row: int) -> Tensor:
+    rows = pos.long()
+    if (rows != pos).any() or rows.min() < 0 or rows.max() >= n_row:
+        raise ValueError(
+            f"pos must be whole numbers from 0 to {n_row - 1}: the table has {n_row} rows and none beyond, "
+            f"got positions from {pos.min():g} to {pos.max():g}"
+        )
+    return rows

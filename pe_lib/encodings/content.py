@@ -1,0 +1,171 @@
+"""Encodings that are a bias on the scores, depending on more than the distance: on the tokens, or on the place."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pe_lib import check
+from pe_lib.encodings.added import Sinusoidal
+from pe_lib.encodings.base import PositionEncoding, distances, drawn, pick, whole
+
+
+class Fire(PositionEncoding):
+    """A small network of the distance as a share of the query's position: f(ln(1 + c |m - n|) / ln(1 + c max(m, L))).
+
+    f has two hidden layers of ``hidden`` ReLUs and one output a head.  c is learned, and L = threshold * a learned
+    factor, 1 at first; both are used as absolute values.  Beyond L it depends on the position of the query, so it is
+    not blind to a shift.  Community code that clamps max(m, L) from above has it the wrong way round.
+    Li et al. 2023, arXiv 2310.04418, sec. 3.
+    """
+
+    each_block = True
+
+    def __init__(
+        self, n_head: int, *, hidden: int = 32, c: float = 0.1, threshold: float = 64.0, generator: Generator
+    ):
+        super().__init__()
+        self.c = nn.Parameter(torch.tensor(check.real("c", c, above=0)))
+        self.factor = nn.Parameter(torch.ones(()))
+        self.threshold = check.real("threshold", threshold, above=0)
+        hidden = check.size("hidden", hidden)
+        shapes = ((1, hidden), (hidden, hidden), (hidden, check.size("n_head", n_head)))
+        weights = [drawn(shape, (2 / shape[0]) ** 0.5, generator) for shape in shapes]
+        shifts = [torch.zeros(hidden), torch.zeros(hidden)]
+        self.weights = nn.ParameterList(weights)
+        self.shifts = nn.ParameterList(shifts)
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        c = self.c.cpu().double().abs()
+        threshold = self.threshold * self.factor.cpu().double().abs()
+        reach = (c * torch.maximum(pos_q, threshold)).log1p()  # (..., t)
+        far = (c * distances(pos_q, pos_k).abs()).log1p()  # (..., t, s)
+        reach = reach.clamp(min=1e-9)
+        relative = (far / reach[..., None]).to(q)
+        x = relative[..., None]  # (..., t, s, 1)
+        for weight, shift in zip(self.weights[:2], self.shifts, strict=True):
+            x = (x @ weight + shift).relu()
+        return (x @ self.weights[2]).movedim(-1, -3)
+
+
+class Shaw(PositionEncoding):
+    """A learned vector for each distance, clipped at ``reach``, added to the key: q . a[clip(key - query)] / sqrt(e).
+
+    One table (2 reach + 1, e) for all heads.  The paper also adds such vectors to the values, which this interface
+    has no place for; its table 3 finds that they change nothing once the keys have them.  First values N(0, 1/e).
+    Distances that are not whole raise ValueError.  Shaw et al. 2018, arXiv 1803.02155, sec. 3.
+    """
+
+    each_block = True
+
+    def __init__(self, head_dim: int, *, reach: int = 16, generator: Generator):
+        super().__init__()
+        self.reach = check.size("reach", reach)
+        shape = 2 * reach + 1, check.size("head_dim", head_dim)
+        self.table = drawn(shape, head_dim**-0.5, generator)
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        score = q @ self.table.T / q.shape[-1] ** 0.5  # (b, h, t, 2 reach + 1)
+        key_minus_query = whole(-distances(pos_q, pos_k))
+        clipped = key_minus_query.clamp(-self.reach, self.reach)
+        return pick(score, clipped + self.reach)
+
+
+class TransformerXL(PositionEncoding):
+    """Sinusoids of the distance as further keys: (q . W R[m - n] + u . k_n + v . W R[m - n]) / sqrt(e).
+
+    R (d_model,) is the sinusoidal encoding of the distance, W a second key projection, u and v (h, e) learned queries
+    that ask for content and for distance whatever the token is.  First values N(0, 1/d_model) for W, N(0, 1/e) for
+    u and v.  The paper's recurrence is not a matter of encoding.  Dai et al. 2019, arXiv 1901.02860, sec. 3.3.
+    """
+
+    each_block = True
+
+    def __init__(self, d_model: int, n_head: int, base: float = 10_000.0, *, generator: Generator):
+        super().__init__()
+        self.sinusoid = Sinusoidal(d_model, base)
+        head_dim, rest = divmod(d_model, check.size("n_head", n_head))
+        if rest:
+            raise ValueError(f"d_model must be a multiple of n_head = {n_head}, got {d_model}")
+        self.weight = drawn((n_head, d_model, head_dim), d_model**-0.5, generator)
+        self.u = drawn((n_head, 1, head_dim), head_dim**-0.5, generator)
+        self.v = drawn((n_head, 1, head_dim), head_dim**-0.5, generator)
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        # Few distances are different; each is encoded once.
+        rounded = distances(pos_q, pos_k).round(decimals=9)
+        distance, which = torch.unique(rounded, return_inverse=True)  # (n,), (..., t, s)
+        zeros = q.new_zeros(len(distance), self.weight.shape[1])
+        rows = self.sinusoid.embed(zeros, distance)  # (n, d)
+        keys = rows @ self.weight  # (h, n, e)
+        score = (q + self.v) @ keys.transpose(-1, -2)  # (b, h, t, n)
+        by_distance = pick(score, which)
+        by_content = self.u @ k.transpose(-1, -2)  # (b, h, 1, s)
+        return (by_distance + by_content) / q.shape[-1] ** 0.5
+
+
+class Deberta(PositionEncoding):
+    """Content to position and position to content: (q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n.
+
+    d is clipped to -reach .. reach - 1.  Three terms make the score, so q . k is divided by sqrt(3 e) as well: `turn`
+    does that.  The tables K and Q (h, 2 reach, e) stand for the paper's P W_k and P W_q; keeping the products apart
+    ties them to the content projections or to each other, which this interface does not see.  First values N(0, 1/e).
+    v2 of the authors' code groups far distances in logarithmic buckets; the mask decoder's absolute positions are
+    left out.  Distances that are not whole raise ValueError.  He et al. 2020, arXiv 2006.03654, sec. 3.1.
+    """
+
+    each_block = True
+
+    def __init__(self, n_head: int, head_dim: int, *, reach: int = 512, generator: Generator):
+        super().__init__()
+        self.reach = check.size("reach", reach)
+        shape = check.size("n_head", n_head), 2 * reach, check.size("head_dim", head_dim)
+        self.to_key = drawn(shape, head_dim**-0.5, generator)
+        self.to_query = drawn(shape, head_dim**-0.5, generator)
+
+    def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
+        return q / 3**0.5, k
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        content_to_position = self._pick(q, self.to_key, distances(pos_q, pos_k))
+        position_to_content = self._pick(k, self.to_query, distances(pos_k, pos_q))  # (b, h, s, t)
+        # q is divided by sqrt(3) already
+        score = content_to_position + position_to_content.transpose(-1, -2) / 3**0.5
+        return score / q.shape[-1] ** 0.5
+
+    def _pick(self, x: Tensor, table: Tensor, distance: Tensor) -> Tensor:
+        """x . table[distance].  x (b, h, t, e), table (h, 2 reach, e), distance (..., t, s) -> (b, h, t, s)"""
+        clipped = whole(distance).clamp(-self.reach, self.reach - 1)
+        row = clipped + self.reach
+        first = row.min()
+        used = table[:, first : row.max() + 1]  # of 2 reach rows, a short sequence has few
+        return pick(x @ used.transpose(-1, -2), row - first)
+
+
+class Cope(PositionEncoding):
+    """Counts what the query finds worth counting: position p = sum of sigmoid(q . k / sqrt(e)) from key to query.
+
+    The bias is q . table[p], between whole p interpolated, p at most max_count - 1; table (max_count, e), zero at
+    first.  It takes the order from the sequence and ignores positions: the last query is that of the last key.  Keys
+    after the query count nothing and are at p = 0, so without a causal mask they look alike.
+    Golovneva et al. 2024, arXiv 2405.18719, sec. 4.
+    """
+
+    each_block = True
+
+    def __init__(self, head_dim: int, *, max_count: int = 64):
+        super().__init__()
+        shape = check.size("max_count", max_count, least=2), check.size("head_dim", head_dim)
+        self.table = nn.Parameter(torch.zeros(shape))
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (b, h, t, s)
+        earlier = k.shape[-2] - q.shape[-2]  # keys of a cache
+        gate = score.double().sigmoid().tril(earlier)
+        count = gate.flip(-1).cumsum(-1).flip(-1)  # from the key to the query
+        p = count.clamp(max=len(self.table) - 1)
+        whole_p = p.floor().clamp(max=len(self.table) - 2)
+        row = whole_p.long()
+        by_count = q @ self.table.T  # (b, h, t, max_count)
+        below = by_count.gather(-1, row)
+        above = by_count.gather(-1, row + 1)
+        part = (p - whole_p).to(q)
+        return below + part * (above - below)

@@ -1,0 +1,161 @@
+"""Encodings that turn queries and keys: rotary and its family."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pe_lib import check
+from pe_lib.encodings.base import PerBlock, PositionEncoding, all_heads
+
+
+class Rotary(PositionEncoding):
+    """Turns each pair of a query and a key by pos * omega_i, so that their score depends on the distance alone.
+
+    omega_i = base ** (-2i / rotary_dim) radian / token.  No parameters.  Su et al. 2021, arXiv 2104.09864.
+    rotary_dim  entries of a head that turn, with the frequencies of that width; by default all ("partial": GPT-J)
+    p           below 1 keeps the first floor(p * rotary_dim / 2) frequencies and sets the slower ones to 0 ("p-RoPE",
+                Barbero et al. 2024, arXiv 2410.06205, sec. 6); 0 is no encoding
+    pairing     "interleaved": pair i in entries 2i and 2i + 1; "half": in i and i + rotary_dim/2
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        base: float = 10_000.0,
+        *,
+        pairing: str = "interleaved",
+        rotary_dim: int | None = None,
+        p: float = 1.0,
+    ):
+        super().__init__()
+        self.pairing = check.choice("pairing", pairing, ("interleaved", "half"))
+        if rotary_dim is None:
+            rotary_dim = check.size("head_dim", head_dim, even=True, least=2)
+        elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size("head_dim", head_dim):
+            raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")
+        two_i = torch.arange(0, rotary_dim, 2, dtype=torch.float64)
+        base = check.real("base", base, above=1)
+        self.omega = base ** (-two_i / rotary_dim)  # (rotary_dim/2,) radian / token
+        p = check.share("p", p)
+        n_turning = math.floor(p * rotary_dim / 2)
+        self.omega[n_turning:] = 0
+
+    def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
+        turn_q = self._cos_sin(pos_q, q)
+        turn_k = turn_q if pos_k is pos_q else self._cos_sin(pos_k, k)
+        return self._rotate(q, *turn_q), self._rotate(k, *turn_k)
+
+    def _cos_sin(self, pos: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        angle = all_heads(pos[..., None] * self.omega)  # (..., 1, t, rotary_dim/2) radian
+        return angle.cos().to(x), angle.sin().to(x)
+
+    def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        rotary_dim = 2 * len(self.omega)
+        turning = x[..., :rotary_dim]
+        staying = x[..., rotary_dim:]
+        if self.pairing == "interleaved":
+            a = turning[..., 0::2]  # (b, h, t, rotary_dim/2)
+            b = turning[..., 1::2]
+            axis = -1
+        else:
+            a, b = turning.chunk(2, dim=-1)
+            axis = -2
+        y_a = a * cos - b * sin
+        y_b = b * cos + a * sin
+        turned = torch.stack([y_a, y_b], dim=axis).flatten(-2)
+        return torch.cat([turned, staying], dim=-1)
+
+
+class PartialRotary(Rotary):
+    """Rotary on about a quarter of a head, as in GPT-J and GPT-NeoX; the other entries do not turn."""
+
+    def __init__(self, head_dim: int, base: float = 10_000.0, *, rotary_dim: int | None = None):
+        quarter = max(2, check.size("head_dim", head_dim) // 8 * 2)
+        super().__init__(head_dim, base, rotary_dim=quarter if rotary_dim is None else rotary_dim)
+
+
+class PRotary(Rotary):
+    """Rotary whose slowest pairs, by default a quarter, do not turn.  Barbero et al. 2024, arXiv 2410.06205."""
+
+    def __init__(self, head_dim: int, base: float = 10_000.0, *, p: float = 0.75):
+        super().__init__(head_dim, base, p=p)
+
+
+class RotaryNope(PerBlock):
+    """Rotary in all blocks but every fourth (of fewer than four blocks, the last), which has no encoding: SmolLM3."""
+
+    def __init__(self, head_dim: int, n_layer: int, base: float = 10_000.0, *, every: int | None = None):
+        if every is None:
+            every = max(2, min(4, n_layer))
+        every = check.size("every", every, least=2)
+        super().__init__([Rotary(head_dim, base)] * (every - 1) + [PositionEncoding()])
+
+
+class XPos(Rotary):
+    """Rotary, and pair i of the score times zeta_i ** (distance / scale_base), which fades with distance.
+
+    zeta_i = (2i / head_dim + gamma) / (1 + gamma), so that fast pairs fade first; interleaved pairs.  Queries are
+    multiplied by zeta ** (pos / scale_base) and keys divided by it, counted from the middle of all positions, which
+    cancels in the score and keeps both in range: in float32 for some 30,000 tokens, beyond that ValueError.  For
+    causal models: towards later keys the factor grows.  No parameters.  Blockwise attention at inference, the paper's
+    other half, is not a matter of encoding and is left out.  Sun et al. 2022, arXiv 2212.10554.
+    """
+
+    def __init__(self, head_dim: int, base: float = 10_000.0, *, scale_base: float = 512.0, gamma: float = 0.4):
+        super().__init__(head_dim, base)
+        gamma = check.real("gamma", gamma, above=0)
+        two_i = torch.arange(0, head_dim, 2, dtype=torch.float64)
+        zeta = (two_i / head_dim + gamma) / (1 + gamma)  # (e/2,)
+        scale_base = check.real("scale_base", scale_base, above=0)
+        self.decay = zeta.log() / scale_base
+
+    def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
+        first = torch.minimum(pos_q.min(), pos_k.min())
+        last = torch.maximum(pos_q.max(), pos_k.max())
+        # The largest score, of the last query with the first key, is a product of both scales.
+        largest = (last - first) * self.decay.abs().max()
+        if largest > 0.9 * math.log(torch.finfo(q.dtype).max):
+            raise ValueError(f"pos must not be {last - first:g} tokens apart: too far for xpos in {q.dtype}")
+        middle = (first + last) / 2
+        q, k = super().turn(q, k, pos_q, pos_k)
+        scale_q = self._scale(pos_q - middle)
+        scale_k = 1 / self._scale(pos_k - middle)
+        return q * scale_q.to(q), k * scale_k.to(k)
+
+    def _scale(self, pos: Tensor) -> Tensor:
+        scale = (pos[..., None] * self.decay).exp()  # (..., t, e/2)
+        return all_heads(scale.repeat_interleave(2, dim=-1))
+
+
+class PoPE(PositionEncoding):
+    """Polar: the size of an entry says what, its angle says where.  Entries need no partner.
+
+    score = sum_c softplus(q_c) softplus(k_c) cos((pos_k - pos_q) theta_c + delta_c) / sqrt(head_dim),
+    theta_c = base ** (-c / head_dim) for c = 0 .. head_dim - 1: as many frequencies as entries, twice those of
+    rotary.  delta (h, e) is learned, kept inside -2 pi .. 0, and 0 at first.  Queries and keys become twice as wide,
+    so that the model divides by sqrt(2 head_dim); the factor 2 ** (1/4) on both undoes it.
+    Gopalakrishnan et al. 2025, arXiv 2509.10534.
+    """
+
+    each_block = True
+
+    def __init__(self, n_head: int, head_dim: int, base: float = 10_000.0):
+        super().__init__()
+        c = torch.arange(check.size("head_dim", head_dim), dtype=torch.float64)
+        base = check.real("base", base, above=1)
+        self.theta = base ** (-c / head_dim)  # (e,) radian / token
+        self.delta = nn.Parameter(torch.zeros(check.size("n_head", n_head), 1, head_dim))
+
+    def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
+        angle_q = all_heads(pos_q[..., None] * self.theta)  # (..., 1, t, e) radian
+        angle_k = all_heads(pos_k[..., None] * self.theta)
+        # The number itself is clamped: a clamp of its value would stop its gradient.
+        self.delta.data.clamp_(-2 * math.pi, 0)
+        delta = self.delta.double().to(angle_k.device)
+        return self._polar(q, angle_q), self._polar(k, angle_k + delta)
+
+    def _polar(self, x: Tensor, angle: Tensor) -> Tensor:
+        size = 2**0.25 * nn.functional.softplus(x)
+        cos, sin = angle.cos().to(x), angle.sin().to(x)
+        return torch.cat([size * cos, size * sin], dim=-1)

@@ -1,0 +1,56 @@
+"""The command: which convention made a table, and what is wrong with code that makes one."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pe_lib.identify.evidence import gather
+from pe_lib.identify.findings import Finding, findings_in
+from pe_lib.identify.identification import Identification, identify
+from pe_lib.identify.source import FILES, named
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command.  -> 0 identified and nothing found, 1 unknown or findings, 2 unusable"""
+    asked = _parser().parse_args(arguments)
+    try:
+        evidence = gather(named(asked.source), asked.d_model, base=asked.base)
+        identification = identify(evidence.sample.unwrap())
+        findings = findings_in(evidence)
+    except (OSError, ValueError, TypeError) as error:
+        message = str(error) if asked.source in str(error) else f"{asked.source}: {error}"
+        print(message, file=sys.stderr)
+        return 2
+    text = _as_json if asked.json else _as_text
+    print(text(asked.source, identification, findings))
+    return int(identification.layout is None or bool(findings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pe_lib.identify",
+        description="Which convention made a position table, and what is wrong with it.",
+        epilog="status: 0 identified and nothing wrong, 1 unknown or findings, 2 unusable input",
+    )
+    parser.add_argument("source", help=f"FILE[:TENSOR] ({' '.join(FILES)}), or PACKAGE.MODULE:CALLABLE")
+    parser.add_argument("--d-model", type=int, help="width, where a callable needs one")
+    parser.add_argument("--base", type=float, default=10_000.0, help="the base of misreadings that are tried (10000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _as_json(source: str, identification: Identification, findings: list[Finding]) -> str:
+    listed = [asdict(finding) | {"fix": finding.fix} for finding in findings]
+    return json.dumps({"source": source, "identified": asdict(identification), "findings": listed})
+
+
+def _as_text(source: str, identification: Identification, findings: list[Finding]) -> str:
+    """What was found; that a table is unknown is said by the identification already."""
+    says = [str(finding) for finding in findings if finding.name != "unknown"]
+    return "\n".join([str(identification), *says])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

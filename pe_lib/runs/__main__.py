@@ -1,0 +1,147 @@
+"""The command ``python -m pe_lib.runs``."""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pe_lib import check, collection
+from pe_lib.collection import write_whole
+from pe_lib.runs import cluster
+from pe_lib.runs.origin import refuse_unclean
+from pe_lib.runs.plan import Job, grid, is_span, plan, span
+from pe_lib.runs.store import finished, table
+from pe_lib.runs.summary import summary
+
+PROGRAM = "python -m pe_lib.runs"
+GRID_HELP = (
+    "values of one parameter: 0:5 (0 to 4), or nope,rope,0.5, or a JSON list like '[[0,1],[2,3]]'; "
+    "may be repeated, every combination is run"
+)
+EPILOG = (
+    "NOTEBOOK needs a cell tagged 'parameters'. DIR gets the executed notebook and its record, "
+    "a .json file of the same name; with --grid the names end in 10 hex digits of the record's key."
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line.  -> 0 all is done, 1 a run failed, 2 unusable arguments or cluster, 130 interrupted"""
+    asked = _parser().parse_args(arguments)
+    out = Path(asked.out)
+    try:
+        values = _grid_values(asked.grid)
+        _check_options(asked)
+        jobs = _jobs(asked.notebooks, values)
+        planned = plan(jobs)
+    except (OSError, TypeError, ValueError) as error:
+        return _refuse(error)
+    kept = {run.stem for run in planned if finished(out, run)}
+    try:
+        records = cluster.run(jobs, out, scheduler=asked.scheduler, workers=asked.workers)
+    except OSError as error:  # no cluster at that address, no room on the disk
+        return _refuse(error)
+    except KeyboardInterrupt:
+        done = sum(finished(out, run) is not None for run in planned)
+        print(f"interrupted; {done} of {len(planned)} runs are finished in {out}", file=sys.stderr)
+        return 130
+    varied = [name for name, choices in values.items() if len(choices) > 1]
+    print(*summary(planned, records, kept, varied), sep="\n")
+    if any(record["error"] for record in records):
+        return 1
+    return _write_csv(asked.csv, records) if asked.csv else 0
+
+
+def parse_grid(text: str) -> tuple[str, list]:
+    """A NAME=VALUES of the command line.  -> (name, values)
+
+    ``0:5`` is 0, 1, 2, 3, 4; VALUES that start with ``[`` are one JSON list; else they stand between
+    commas, each read as JSON or, where that fails, as a string.  Raises ValueError if one is missing.
+    """
+    name, _, values = text.partition("=")
+    items = [item.strip() for item in values.split(",")]
+    if not name.isidentifier() or not all(items):
+        raise ValueError(f"--grid must be NAME=VALUES, got {text!r}")
+    if is_span(values):
+        return name, span(values)
+    if values.startswith("["):
+        return name, _json_list(name, values)
+    return name, [_value(item) for item in items]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Run notebooks, each in a process of its own. Finished runs are kept.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("notebooks", nargs="+", metavar="NOTEBOOK")
+    parser.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES", help=GRID_HELP)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the results, made if need be")
+    parser.add_argument("--csv", metavar="FILE", help="write what all runs reported there, if all are ok")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--scheduler", metavar="ADDRESS", help="a dask cluster to use, as tcp://HOST:8786")
+    place.add_argument("--workers", type=int, metavar="N", help="processes here (default, and at most: one a core)")
+    return parser
+
+
+def _grid_values(texts: list[str]) -> dict[str, list]:
+    """{name: values} of all ``--grid``."""
+    values = dict(map(parse_grid, texts))
+    if len(values) < len(texts):
+        raise ValueError("--grid has the same name twice")
+    return values
+
+
+def _check_options(asked: argparse.Namespace) -> None:
+    if asked.scheduler and not re.fullmatch(r"(tcp://|tls://)?.+:\d+", asked.scheduler):
+        raise ValueError(f"--scheduler must be an address like tcp://HOST:8786, got {asked.scheduler}")
+    if asked.workers is not None:
+        check.size("--workers", asked.workers)
+    if asked.csv:
+        _check_csv(Path(asked.csv))
+
+
+def _check_csv(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"--csv must be a file in a folder that is there, got {path}")
+    if path.resolve().is_relative_to(collection.DATA.resolve()):
+        refuse_unclean(path)
+
+
+def _jobs(notebooks: list[str], values: dict[str, list]) -> list[Job]:
+    if not values:
+        return [(notebook, {}) for notebook in notebooks]
+    return [job for notebook in notebooks for job in grid(notebook, values)]
+
+
+def _refuse(error: Exception) -> int:
+    print(f"{PROGRAM}: {error}", file=sys.stderr)
+    return 2
+
+
+def _write_csv(path: str, records: list[dict]) -> int:
+    if not any(record["results"] for record in records):
+        print(f"{PROGRAM}: no run reported anything; {path} is as it was", file=sys.stderr)
+        return 1
+    write_whole(Path(path), table(records).to_csv(index=False))
+    return 0
+
+
+def _json_list(name: str, text: str) -> list:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--grid {name} must be a JSON list, got {text}: {error}") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The plan: what is to be run, checked before anything starts."""
+
+import contextlib
+import difflib
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from pe_lib import collection
+from pe_lib.collection import plain
+from pe_lib.runs import digest
+from pe_lib.runs.digest import Versions, versions_of
+from pe_lib.runs.notebook import Notebook, read
+from pe_lib.runs.origin import Origin, origin
+
+Job = tuple[str | Path, dict[str, Any]]  # the path of a notebook, and parameters to run it with
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook with one set of parameters, checked."""
+
+    stem: str  # of the files that it leaves
+    notebook: str  # name of the notebook's file
+    source: str  # its text
+    changes: dict  # the parameters that the notebook is run with, as far as the job names them
+    parameters: dict  # all of them
+    key: str  # sha256 over the cells, the parameters and the versions
+    versions: Versions
+    origin: Origin
+
+    def draft(self) -> dict:
+        """The record of this run as far as it is known before it starts."""
+        return {
+            "notebook": self.notebook,
+            "parameters": self.parameters,
+            "key": self.key,
+            "result": "failed",
+            "error": None,
+            "seconds": None,
+            "started": None,
+            "versions": {"pe_lib": self.versions.code},
+            **asdict(self.origin),
+            "processor": None,
+            "results": [],
+        }
+
+
+def grid(notebook: str | Path, values: dict) -> list[Job]:
+    """Every combination of the ``values`` (name -> list of values), as jobs for ``run``.
+
+    The last name runs fastest.  Raises ValueError if there is no name, or a name without values.
+    """
+    lists = all(isinstance(choices, (list, tuple, range)) and len(choices) > 0 for choices in values.values())
+    if not values or not lists:
+        raise ValueError(f"a grid needs a name, and a list of one value or more for each, got {values}")
+    points = itertools.product(*values.values())
+    return [(notebook, dict(zip(values, point, strict=True))) for point in points]
+
+
+def is_span(text: str) -> bool:
+    """Whether it is written like ``0:5``."""
+    return re.fullmatch(r"-?\d+:-?\d+", text) is not None
+
+
+def span(text: str) -> list[int]:
+    """The whole numbers from the first to before the last: "0:5" -> [0, 1, 2, 3, 4]"""
+    first, last = text.split(":")
+    return list(range(int(first), int(last)))
+
+
+def plan(jobs: Iterable[Job]) -> list[Run]:
+    """The ``jobs``, checked, in their order; starts and writes nothing.
+
+    Raises OSError for a notebook that cannot be read, TypeError for a value that is not of the kind of the notebook's
+    default, ValueError for the rest.
+    """
+    library = origin(
+        digest.PACKAGE, but=collection.DATA / "results"
+    )  # of these tables, ``versions`` has what a run reads
+    examined: dict[Path, Examined] = {}
+    runs: dict[str, Run] = {}
+    for notebook, changes in jobs:
+        path = Path(notebook)
+        place = path.resolve()
+        with _naming(path):
+            if place not in examined:
+                examined[place] = _examine(path)
+            run = _run(path, examined[place], changes, library)
+        if any(other.stem == place.stem for other in examined if other != place):
+            raise ValueError(f"two notebooks are called {path.name}: run them into two folders")
+        if run.stem in runs:
+            raise ValueError(f"{path.name} is asked for twice with the same parameters, {run.changes}")
+        runs[run.stem] = run
+    return list(runs.values())
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A notebook, and what its runs depend on besides their parameters."""
+
+    notebook: Notebook
+    versions: Versions
+
+
+def _examine(path: Path) -> Examined:
+    notebook = read(path.read_text(encoding="utf-8"))
+    return Examined(notebook, versions_of(notebook))
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors over the content of a notebook begin with its name."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{path.name}: {error}") from None
+
+
+def _run(path: Path, examined: Examined, changes: dict, library: Origin) -> Run:
+    notebook, versions = examined.notebook, examined.versions
+    checked = {name: _checked(name, value, notebook.defaults) for name, value in changes.items()}
+    parameters = notebook.defaults | checked
+    cells = [astuple(cell) for cell in notebook.cells]
+    state = [cells, parameters, astuple(versions)]
+    key = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    stem = f"{path.stem}-{key[:10]}" if checked else path.stem
+    return Run(stem, path.name, notebook.source, checked, parameters, key, versions, library)
+
+
+def _checked(name: str, value: Any, defaults: dict) -> Any:
+    """The value as the notebook gets it: plain, and of the kind of the default."""
+    if name not in defaults:
+        close = difflib.get_close_matches(name, defaults, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"no parameter is called {name}; there are {', '.join(defaults)}{hint}")
+    value, default = plain(name, value), defaults[name]
+    if type(default) is float and type(value) is int:  # True is none of these
+        value = float(value)
+    if default is not None and type(value) is not type(default):
+        kind = type(default).__name__
+        hint = "; in a grid, [[0, 1]] is one list" if isinstance(default, list) else ""
+        raise TypeError(f"{name} must be of type {kind} as its default {default!r} is, got {value!r}{hint}")
+    return value

@@ -1,0 +1,69 @@
+"""What a run leaves: its executed notebook and, last and whole, its record; and records as a table."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from pe_lib.collection import write_whole
+from pe_lib.runs.plan import Run
+
+
+def finished(out: Path, run: Run) -> dict | None:
+    """The record of the run in the folder ``out``, if it says ok for the same key and the notebook is beside it."""
+    record = _load(_record_path(out, run))
+    if record is None or record["key"] != run.key or record["result"] != "ok":
+        return None
+    return record if _notebook_path(out, run).exists() else None
+
+
+def store(out: Path, run: Run, record: dict, executed: str | None) -> None:
+    """Write what a run left into the folder ``out``, in place of what an older one left there.
+
+    The record comes last: while it is not there, the run is not finished.
+    """
+    _record_path(out, run).unlink(missing_ok=True)
+    _notebook_path(out, run).unlink(missing_ok=True)
+    if executed is not None:
+        write_whole(_notebook_path(out, run), executed)
+    write_whole(_record_path(out, run), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def rows(record: dict) -> list[dict]:
+    """A row for each result of a run, none if it is not ok.
+
+    The columns are the parameters, the result (which wins where both have a name), ``pe_lib`` (the release and the
+    digest of the code), ``commit`` and ``clean`` (its `origin`) and ``processor``.
+    """
+    if record["result"] != "ok":
+        return []
+    source = {
+        "pe_lib": record["versions"]["pe_lib"],
+        "commit": record["commit"],
+        "clean": record["clean"],
+        "processor": record["processor"],
+    }
+    return [record["parameters"] | result | source for result in record["results"]]
+
+
+def table(records: Iterable[dict]) -> pd.DataFrame:
+    """What the runs of these ``records`` reported: their `rows`."""
+    return pd.DataFrame([row for record in records for row in rows(record)])
+
+
+def _record_path(out: Path, run: Run) -> Path:
+    return Path(out, f"{run.stem}.json")
+
+
+def _notebook_path(out: Path, run: Run) -> Path:
+    return Path(out, f"{run.stem}.ipynb")
+
+
+def _load(path: Path) -> dict | None:
+    """The record at ``path``, or None if there is none or it is not whole."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "key" in record else None

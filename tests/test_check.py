@@ -1,0 +1,162 @@
+"""The checks at the door: every branch, and the exact words."""
+
+import math
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from pe_lib import check
+
+
+def refused(error, message, function, *args, **kwargs):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        function(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("value", "options"), [(1, {}), (np.int64(7), {}), (0, {"least": 0}), (4, {"even": True})])
+def test_sizes(value, options):
+    size = check.size("n", value, **options)
+    assert size == value and type(size) is int
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "options", "message"),
+    [
+        pytest.param(ValueError, 0, {}, "n must be a whole number >= 1, got 0", id="zero"),
+        pytest.param(ValueError, 2, {"least": 3}, "n must be a whole number >= 3, got 2", id="below least"),
+        pytest.param(ValueError, 7, {"even": True}, "n must be an even number >= 1, got 7", id="odd"),
+        pytest.param(
+            ValueError, 2, {"even": True, "least": 4}, "n must be an even number >= 4, got 2", id="even, low"
+        ),
+        pytest.param(TypeError, 3.0, {}, "n must be a whole number >= 1, got 3.0 of type float", id="float"),
+        pytest.param(TypeError, True, {}, "n must be a whole number >= 1, got True of type bool", id="bool"),
+        pytest.param(TypeError, "3", {}, "n must be a whole number >= 1, got '3' of type str", id="text"),
+    ],
+)
+def test_sizes_refused(error, value, options, message):
+    refused(error, message, check.size, "n", value, **options)
+
+
+@pytest.mark.parametrize("value", [2, -0.5, Fraction(1, 4), np.float32(0.5), np.int8(3), 2**70])
+def test_real_numbers(value):
+    number = check.real("x", value)
+    assert number == value and type(number) is float
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "options", "message"),
+    [
+        pytest.param(ValueError, math.inf, {}, "x must be a finite number, got inf", id="inf"),
+        pytest.param(ValueError, -math.inf, {}, "x must be a finite number, got -inf", id="minus inf"),
+        pytest.param(ValueError, math.nan, {"above": 0}, "x must be a finite number > 0, got nan", id="nan"),
+        pytest.param(ValueError, 10**400, {}, "x must be a finite number, got inf", id="beyond float64"),
+        pytest.param(ValueError, 1, {"above": 1}, "x must be a finite number > 1, got 1.0", id="not above"),
+        pytest.param(ValueError, 0.2, {"above": 0.25}, "x must be a finite number > 0.25, got 0.2", id="below"),
+        pytest.param(TypeError, True, {}, "x must be a finite number, got True of type bool", id="bool"),
+        pytest.param(TypeError, 1j, {}, "x must be a finite number, got 1j of type complex", id="complex"),
+        pytest.param(TypeError, "1", {"above": 0}, "x must be a finite number > 0, got '1' of type str", id="text"),
+    ],
+)
+def test_real_numbers_refused(error, value, options, message):
+    refused(error, message, check.real, "x", value, **options)
+
+
+def test_shares():
+    assert [check.share("p", value) for value in (0, 0.25, 1)] == [0.0, 0.25, 1.0]
+    refused(ValueError, "p must be from 0 to 1, got -0.1", check.share, "p", -0.1)
+    refused(ValueError, "p must be from 0 to 1, got 1.5", check.share, "p", 1.5)
+    refused(TypeError, "p must be a finite number, got None of type NoneType", check.share, "p", None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param([[1, 2], [3, 4]], id="list"),
+        pytest.param(np.arange(3, dtype=np.uint8), id="uint8"),
+        pytest.param(np.arange(3, dtype=np.float32), id="float32"),
+        pytest.param([10**30, Fraction(1, 2)], id="big and fraction"),
+        pytest.param(5, id="number"),
+        pytest.param([], id="empty"),
+    ],
+)
+def test_arrays(value):
+    array = check.reals("x", value)
+    assert array.dtype == np.float64
+    np.testing.assert_array_equal(array, np.array(value, dtype=float))
+
+
+def test_an_array_is_a_copy():
+    value = np.ones(3)
+    check.reals("x", value)[0] = 5
+    assert value[0] == 1
+
+
+class Tensor:
+    """What `reals` uses of a torch tensor that has a gradient and a type of its own."""
+
+    def __init__(self, values, floating):
+        self.values, self.floating, self.calls = np.array(values), floating, []
+
+    def __getattr__(self, name):
+        if name not in ("detach", "cpu", "double"):
+            raise AttributeError(name)
+        return lambda: self.calls.append(name) or self
+
+    def is_floating_point(self):
+        return self.floating
+
+    def numpy(self):
+        return self.values
+
+
+def test_tensors():
+    tensor = Tensor([1.5, 2.0], floating=True)
+    assert check.reals("x", tensor).tolist() == [1.5, 2.0]
+    assert tensor.calls == ["detach", "cpu", "double"]
+    tensor = Tensor([1, 2], floating=False)
+    assert check.reals("x", tensor).tolist() == [1.0, 2.0]
+    assert tensor.calls == ["detach", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "options", "message"),
+    [
+        pytest.param(TypeError, ["1"], {}, "x must hold real numbers, got ['1']", id="text"),
+        pytest.param(TypeError, [1j], {}, "x must hold real numbers, got [1j]", id="complex"),
+        pytest.param(TypeError, [True], {}, "x must hold real numbers, got [True]", id="bool"),
+        pytest.param(TypeError, [None, 1], {}, "x must hold real numbers, got [None, 1]", id="object"),
+        pytest.param(
+            TypeError, [10**30, True], {}, "x must be a finite number, got True of type bool", id="big, bool"
+        ),
+        pytest.param(
+            ValueError, [[1], [2, 3]], {}, "x must be an array of real numbers, got [[1], [2, 3]]", id="ragged"
+        ),
+        pytest.param(ValueError, [[1, 2]], {"ndim": 1}, "x must have 1 axes, got shape (1, 2)", id="axes"),
+        pytest.param(ValueError, 1.0, {"ndim": 2}, "x must have 2 axes, got shape ()", id="no axis"),
+        pytest.param(ValueError, [1.0, -math.inf, math.nan], {}, "x must be finite, got -inf", id="inf"),
+        pytest.param(ValueError, [0.0, math.nan], {}, "x must be finite, got nan", id="nan"),
+        pytest.param(ValueError, [10**400, 1], {}, "x must be a finite number, got inf", id="beyond float64"),
+    ],
+)
+def test_arrays_refused(error, value, options, message):
+    refused(error, message, check.reals, "x", value, **options)
+
+
+def test_axes():
+    assert check.axes("u", [[1, 2, 3]], h=1, e=3).tolist() == [[1.0, 2.0, 3.0]]
+    assert check.axes("u", np.ones((2, 0)), h=2, e=None).shape == (2, 0)
+    refused(ValueError, "u must have the shape (h, e) with e = 4, got (1, 3)", check.axes, "u", [[1, 2, 3]], h=1, e=4)
+    refused(ValueError, "u must have the shape (h, e) with h = 2, got (1, 3)", check.axes, "u", [[1, 2, 3]], h=2, e=4)
+    refused(ValueError, "u must have 2 axes, got shape (3,)", check.axes, "u", [1, 2, 3], h=None, e=None)
+    refused(ValueError, "u must be finite, got nan", check.axes, "u", [math.nan], t=1)
+
+
+def test_choices():
+    assert check.choice("form", "log", ("log", "power")) == "log"
+    assert check.choice("form", "log", {"log": 1}) == "log"
+    refused(ValueError, "form must be one of log, power, got 'exp'", check.choice, "form", "exp", ("log", "power"))
+    refused(
+        ValueError, "form must be one of log, power, got ['log']", check.choice, "form", ["log"], ("log", "power")
+    )
