@@ -196,10 +196,10 @@ def _options(probed: Probe) -> tuple[OptionAnswers, ...]:
         if kind not in probed.options:
             continue
         name = probed.options[kind]
-        setting: dict[str, Any] = {name: value}
+        setting = {name: value}
         plain = probed.answer(OPTION)
-        same = probed.answer(OPTION, **setting)
-        fresh = probed.answer(OPTION_FRESH, **setting)
+        same = probed.answer(OPTION, options=setting)
+        fresh = probed.answer(OPTION_FRESH, options=setting)
         answers.append(OptionAnswers(name, value, plain, same, fresh))
     return tuple(answers)
 
@@ -227,8 +227,7 @@ def _with_x(probed: Probe, n: int, dtype: Any) -> Answer:
 
 
 def _with_option(probed: Probe, n: int, dtype: Any) -> Answer:
-    setting: dict[str, Any] = {probed.options["dtype"]: dtype}
-    return probed.answer(n, **setting)
+    return probed.answer(n, options={probed.options["dtype"]: dtype})
 
 
 def _widths(probed: Probe) -> tuple[tuple[int, Answer], ...]:

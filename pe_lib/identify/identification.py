@@ -152,11 +152,11 @@ def _line(facts: words.Facts) -> Identification:
     return Identification(
         layout=fit.layout,
         schedule=None if facts.one_pair else fit.schedule,
-        base=None if facts.one_pair else fit.base,
-        offset=fit.offset,
+        base=None if facts.one_pair else float(fit.base),
+        offset=float(fit.offset),
         scale=fit.scale,
         odd=fit.odd,
-        step=fit.step,
+        step=float(fit.step),
         error=facts.error,
         text=words.text_of_line(facts),
     )

@@ -103,7 +103,7 @@ def _fits(values: npt.NDArray, base: float) -> Iterator[Misreading]:
                 rows = reading.rows(pos + offset, other)
                 scale = np.vdot(rows, values) / np.vdot(rows, rows)
                 error = np.sqrt(np.mean((values - scale * rows) ** 2)) / max(abs(scale), 0.1)
-                yield Misreading(reading.name, float(other), offset, error, other == base)
+                yield Misreading(reading.name, float(other), offset, error, bool(other == base))
 
 
 def _readings(d_model: int) -> list[Reading]:

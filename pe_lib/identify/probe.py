@@ -7,7 +7,7 @@ encoding may be added.  For modules f(x) comes first.  What comes back is known 
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pe_lib.identify.answer import Answer, ask
 
+Options = Mapping[str, Any]  # by their names
 TOKENS, BATCH = 23, 3  # unlike each other and any usual width, so that an axis is known by its length
 USUAL_WIDTH = 64
 
@@ -91,7 +92,9 @@ class Probe:
     options: dict[str, str]
     encodes_batch: bool = False
 
-    def call(self, n: int, d_model: int | None = None, start: int = 0, x: Any = None, **options: Any) -> Any:
+    def call(
+        self, n: int, d_model: int | None = None, start: int = 0, x: Any = None, options: Options | None = None
+    ) -> Any:
         """What it returns for n tokens, as it is; ``x`` instead of the zeros it would be given."""
         width = d_model or self.d_model
         arguments = (x,) if x is not None else self.way.arguments(self.library, n, width, start)
@@ -100,24 +103,24 @@ class Probe:
         torch = sys.modules.get("torch")
         no_gradients = torch.no_grad() if torch else contextlib.nullcontext()
         with np.errstate(all="ignore"), no_gradients, _evaluating(encode):
-            return encode(*arguments, **options)
+            return encode(*arguments, **(options or {}))
 
-    def x(self, n: int, **options: Any) -> Any:
+    def x(self, n: int, dtype: Any = None) -> Any:
         """Embeddings of zeros for n tokens, with the axes as it is called."""
         axes = (n, BATCH) if self.way is SEQUENCE_FIRST else (BATCH, n)
-        return self.library.zeros((*axes, self.d_model), **options)
+        return self.library.zeros((*axes, self.d_model), dtype=dtype)
 
-    def answer(self, n: int, d_model: int | None = None, start: int = 0, **options: Any) -> Answer:
+    def answer(self, n: int, d_model: int | None = None, start: int = 0, options: Options | None = None) -> Answer:
         """Its table of n tokens.  -> the rows (n, d) float64, or why there are none
 
         d may be another than asked for, and values may be NaN.  No rows is also a ValueError or TypeError saying
         that something else came back.
         """
-        return self.rows_in(self.values(n, d_model, start, **options), n)
+        return self.rows_in(self.values(n, d_model, start, options), n)
 
-    def values(self, n: int, d_model: int | None = None, start: int = 0, **options: Any) -> Answer:
+    def values(self, n: int, d_model: int | None = None, start: int = 0, options: Options | None = None) -> Answer:
         """The numbers it gives for n tokens, with whatever axes."""
-        return ask(lambda: numbers(self.call(n, d_model, start, **options)))
+        return ask(lambda: numbers(self.call(n, d_model, start, options=options)))
 
     def rows_in(self, answer: Answer, n: int) -> Answer:
         """An answer of `values`, as one row a token."""

@@ -1,0 +1,118 @@
+"""The command: its exit status and what it prints for every kind of source."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pe_lib.conventions import CONVENTIONS
+from pe_lib.identify.__main__ import main
+from pe_lib.sinusoidal import misread
+
+MODULE = """
+from pe_lib.sinusoidal import misread, sinusoidal, sinusoidal as right
+
+def wrong(pos, d):
+    return misread(pos, d, reading="unpaired")
+
+def narrow(pos, d):
+    if d != 12:
+        raise KeyError(d)
+    return sinusoidal(pos, d)
+
+def by_length(n, d):
+    return sinusoidal([r * (2 if n == 256 else 3) for r in range(n)], d + d % 2)[:, :d]
+"""
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Tables in files of every kind, and modules with encodings; the names are those of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    right, wrong = CONVENTIONS["marian"].table(30, 8), misread(np.arange(30), 8, reading="column")
+    np.save("right.npy", right)
+    np.save("wrong.npy", wrong)
+    np.save("random.npy", np.random.default_rng(0).normal(size=(30, 8)))
+    np.savez("two.npz", right=right, wrong=wrong)
+    np.savetxt("right.csv", right, delimiter=",")
+    torch.save({"encoder": {"pe": torch.from_numpy(right)}, "step": 3}, "right.pt")
+    save_file({"pe": torch.from_numpy(right).bfloat16().contiguous()}, "right.safetensors")
+    torch.save(np.array([1, 2], dtype=object), "code.pt")
+    np.save("code.npy", np.array([print], dtype=object), allow_pickle=True)
+    Path("broken.npy").write_text("no table")
+    Path("words.csv").write_text("pos,x\n1,2\n")
+    Path("raises.py").write_text("1 / 0\n")
+    Path("mine.py").write_text(MODULE)
+
+
+@pytest.mark.parametrize(
+    "source, status, out",
+    [
+        ("right.npy", 0, "layout halves, schedule paper, base 10000"),
+        ("right.csv", 0, "as in: marian"),
+        ("right.pt", 0, "as in: marian"),
+        ("right.pt:encoder.pe", 0, "as in: marian"),
+        ("right.safetensors", 0, "layout halves, schedule paper, base 10000"),
+        ("two.npz:right", 0, "as in: marian"),
+        ("two.npz:wrong", 1, "column: i is read as the column"),
+        ("wrong.npy", 1, "fix: i counts pairs"),
+        ("random.npy", 1, "learned or unknown"),
+        ("mine:right", 0, "layout interleaved, schedule paper, base 10000"),
+        ("mine:wrong", 1, "unpaired: sine and cosine are unpaired"),
+        ("two.npz", 2, "two.npz holds several tables; name one after a colon: right (30, 8), wrong (30, 8)"),
+        ("two.npz:left", 2, "two.npz holds no table called left; there are: right, wrong"),
+        ("missing.npy", 2, "missing.npy does not exist"),
+        ("broken.npy", 2, "broken.npy cannot be read as .npy"),
+        ("words.csv", 2, "words.csv cannot be read as .csv"),
+        ("code.pt", 2, "code.pt cannot be read as .pt: it holds pickled objects"),
+        ("code.npy", 2, "code.npy cannot be read as .npy: it holds pickled objects"),
+        ("right.txt", 2, "source must be a file (.npy, .npz, .csv, .pt, .pth, .safetensors) or package.module:c"),
+        ("mine:nothing", 2, "mine:nothing: AttributeError: module 'mine' has no attribute 'nothing'"),
+        ("nowhere:right", 2, "nowhere:right: ModuleNotFoundError: No module named 'nowhere'"),
+        ("raises:right", 2, "raises:right: ZeroDivisionError: division by zero"),
+        ("math:sqrt", 2, "encode gives no table (rows, columns) in any known way"),
+    ],
+)
+def test_command(files, capsys, source, status, out):
+    assert main([source]) == status
+    printed = capsys.readouterr()
+    assert out in (printed.err if status == 2 else printed.out)
+    assert (len(printed.err.splitlines()), printed.out == "") == ((1, True) if status == 2 else (0, False))
+
+
+def test_what_is_unknown_is_said_once(files, capsys):
+    assert main(["random.npy"]) == 1
+    assert capsys.readouterr().out.count("learned or unknown") == 1
+
+
+def test_options(files, capsys):
+    assert main(["mine:narrow"]) == 2 and "give d_model" in capsys.readouterr().err
+    assert main(["mine:narrow", "--d-model", "12"]) == 1  # other widths crash
+    assert "of 12 columns: sinusoidal" in capsys.readouterr().out
+    assert main(["wrong.npy", "--base", "20"]) == 1
+    assert "unpaired" in capsys.readouterr().out  # its base is not the one intended
+
+
+def test_the_table_of_256_tokens_is_named(files, capsys):
+    main(["mine:by_length"])
+    out = capsys.readouterr().out
+    assert out.startswith("256 rows of 64 columns") and "the position changes by 2" in out
+
+
+def test_command_for_machines(files):
+    """From the shell, as a person types it."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pe_lib.identify", "wrong.npy", "--json"], capture_output=True, text=True, check=False
+    )
+    answer = json.loads(run.stdout)
+    assert run.returncode == 1 and run.stderr == ""
+    assert answer["identified"]["layout"] is None and answer["source"] == "wrong.npy"
+    assert [finding["name"] for finding in answer["findings"]] == ["column"]
+    assert set(answer["findings"][0]) == {"name", "says", "evidence", "fix"}

@@ -1,0 +1,213 @@
+"""Probe: every way of calling, what is read from a signature and from a module, and what comes back."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pe_lib.identify.answer import ask
+from pe_lib.identify.probe import BATCH_FIRST, SEQUENCE_FIRST, WAYS, Probe, numbers, probe
+from pe_lib.sinusoidal import sinusoidal
+
+
+def of_length_and_width(n, d):
+    return sinusoidal(range(n), d)
+
+
+def of_positions_and_width(pos, d_model):
+    return sinusoidal(pos, d_model)
+
+
+def of_length(n):
+    return sinusoidal(range(n), 20)
+
+
+def of_positions(pos, base=10_000.0):
+    """The base is no width."""
+    return sinusoidal(pos, 20, base)
+
+
+def of_x(x):
+    return x + sinusoidal(np.arange(x.shape[1]), x.shape[2])
+
+
+class OfX(nn.Module):
+    """Added to x, whose axis ``sequence`` is time."""
+
+    def __init__(self, d_model, sequence=1):
+        super().__init__()
+        self.sequence = sequence
+        self.register_buffer("pe", torch.from_numpy(sinusoidal(np.arange(600), d_model)).float())
+
+    def forward(self, x):
+        rows = self.pe[: x.size(self.sequence)]
+        return x + (rows if self.sequence == 1 else rows[:, None])
+
+
+WAY_OF = {
+    "f(length, width)": of_length_and_width,
+    "f(positions, width)": of_positions_and_width,
+    "f(length)": of_length,
+    "f(positions)": of_positions,
+    "f(x), batch first": of_x,
+    "f(x), sequence first": OfX(32, sequence=0),
+}
+
+
+def test_every_way_has_a_case():
+    assert list(WAY_OF) == [way.name for way in WAYS]
+
+
+@pytest.mark.parametrize("name", WAY_OF)
+def test_ways_of_calling(name):
+    probed = probe(WAY_OF[name])
+    rows = probed.answer(17).unwrap()
+    assert probed.way.name == name and rows.shape == (17, probed.d_model)
+    np.testing.assert_allclose(rows, sinusoidal(np.arange(17), probed.d_model), atol=1e-6)
+    assert probed.encodes_batch == (name == "f(x), sequence first")
+
+
+def test_where_positions_begin():
+    for name in ("f(positions, width)", "f(positions)"):
+        rows = probe(WAY_OF[name]).answer(9, start=5).unwrap()
+        np.testing.assert_array_equal(rows, sinusoidal(np.arange(5, 14), rows.shape[1]))
+
+
+def test_widths_asked_for():
+    assert probe(of_length_and_width).answer(9, 6).unwrap().shape == (9, 6)
+    assert probe(of_length_and_width, 48).d_model == 48
+    assert probe(OfX).answer(9, 6).unwrap().shape == (9, 6)  # by the constructor
+
+
+def test_classes_take_a_width_besides():
+    assert probe(OfX).takes == {"x", "width"} and probe(OfX(32)).takes == {"x"}
+
+
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding_dim, self.n_head, self.is_dim = 12, 4, True
+
+    def forward(self, x):
+        assert x.shape[-1] == 12
+        return x
+
+
+class OfFrequencies(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.omega = torch.ones(5)
+
+    def forward(self, x):
+        assert x.shape[-1] == 10
+        return x
+
+
+class OfWeights(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(40, 14))
+
+    def forward(self, x):
+        return x + self.weights[: x.shape[1]]
+
+
+@pytest.mark.parametrize(
+    "module, d_model",
+    [
+        pytest.param(Named(), 12, id="by a name"),
+        pytest.param(OfFrequencies(), 10, id="two columns a frequency"),
+        pytest.param(OfWeights(), 14, id="by a parameter"),
+        pytest.param(nn.Identity(), 64, id="usual"),
+    ],
+)
+def test_widths_of_modules(module, d_model):
+    assert probe(module).d_model == d_model
+
+
+def needs_torch(pos):
+    return torch.sin(pos)[:, None] * torch.ones(6)
+
+
+def test_torch_where_numpy_is_refused():
+    assert probe(needs_torch).library is torch and probe(of_positions).library is np
+
+
+def with_options(n, d, theta=1.0, start_pos=0, dtype=None):
+    return sinusoidal(range(n), d)
+
+
+def from_start(n, d, start=0):
+    return sinusoidal(range(start, start + n), d)
+
+
+def test_an_option_may_have_any_name():
+    """Also that of an argument of the probe itself."""
+    rows = probe(from_start).answer(5, options={"start": 7}).unwrap()
+    np.testing.assert_array_equal(rows, sinusoidal(range(7, 12), 64))
+
+
+def test_options_are_known_by_their_names():
+    assert probe(with_options).options == {"base": "theta", "offset": "start_pos", "dtype": "dtype"}
+    assert probe(of_length).options == {}
+
+
+def test_modules_are_called_without_dropout_and_gradients():
+    module = nn.Sequential(OfWeights(), nn.Dropout(0.5)).train()
+    answer = probe(module, 14).call(5)
+    assert (answer == 1).all() and not answer.requires_grad and module.training
+
+
+def test_x_has_the_axes_of_the_way():
+    assert probe(WAY_OF["f(x), batch first"]).x(7).shape == (3, 7, 64)
+    assert probe(WAY_OF["f(x), sequence first"]).x(7, dtype=torch.float64).shape == (7, 3, 32)
+
+
+def read(way, answer, n):
+    return Probe(way, of_length, np, 4, way.takes, {}).rows_in(ask(numbers, answer), n)
+
+
+@pytest.mark.parametrize(
+    "way, shape",
+    [
+        pytest.param(WAYS[2], (5, 4), id="rows"),
+        pytest.param(WAYS[2], (1, 5, 4), id="an axis before"),
+        pytest.param(WAYS[2], (5, 1, 4), id="an axis between"),
+        pytest.param(BATCH_FIRST, (3, 5, 4), id="batch first"),
+        pytest.param(SEQUENCE_FIRST, (5, 3, 4), id="sequence first"),
+    ],
+)
+def test_rows_are_known_by_their_number(way, shape, rng):
+    answer = rng.normal(size=shape)
+    axis = shape.index(5)
+    expected = answer if len(shape) == 2 else answer.take(0, axis=1 - axis)
+    np.testing.assert_array_equal(read(way, answer, 5).unwrap(), expected)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.int64, torch.float16])
+def test_numbers_of_tensors(kind):
+    answer = numbers((torch.ones(2, 3, dtype=kind), "more"))
+    assert answer.dtype == np.float64 and answer.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    "answer, error, says",
+    [
+        pytest.param(np.ones((6, 4)), ValueError, r"it gives shape \(6, 4\) for 5 tokens", id="rows"),
+        pytest.param(np.ones(5), ValueError, r"it gives shape \(5,\) for 5 tokens", id="axes"),
+        pytest.param("no", TypeError, "it gives str, not an array of real numbers", id="words"),
+        pytest.param((), TypeError, "it gives tuple", id="nothing"),
+        pytest.param(np.ones((5, 4), bool), TypeError, "it gives ndarray", id="no numbers"),
+    ],
+)
+def test_what_is_no_table(answer, error, says):
+    with pytest.raises(error, match=says):
+        read(WAYS[2], answer, 5).unwrap()
+
+
+def test_no_way():
+    says = r"encode gives no table .*; give d_model, or wrap it .* Tried f\(length, width\): TypeError: .*f\(x\)"
+    with pytest.raises(ValueError, match=says):
+        probe(math.hypot)
