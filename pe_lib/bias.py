@@ -69,7 +69,7 @@ def t5_bucket(
     if check.size("max_distance", max_distance) <= one_side // 2:
         raise ValueError(f"max_distance must be greater than {one_side // 2}, got {max_distance}")
     far = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
-    bucket = np.searchsorted(_t5_starts(one_side, max_distance), np.floor(far), side="right")
+    bucket = np.searchsorted(_t5_starts(one_side, max_distance), far, side="right")
     return bucket + one_side * (bidirectional & (relative > 0))
 
 

@@ -158,7 +158,6 @@ def _convert_line(table: Floats, source: Convention, target: Convention) -> Floa
     # Unpack the columns: sines, cosines, zero.  A column that was cut off is not known.
     order = column_order(d_model, layout=source.layout, odd=source.odd)
     waves = np.full((n_row, 2 * n_pair + 1), np.nan)
-    waves[:, -1] = 0
     waves[:, order] = table
 
     # Turn each pair by the positions that are missing.

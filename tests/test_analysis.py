@@ -65,6 +65,7 @@ def test_effective_rank(rng):
     assert analysis.effective_rank(three, 0.99999999999) == 3
     assert analysis.effective_rank(sinusoidal(np.arange(512), 512)) == 109
     assert analysis.effective_rank(np.eye(7), 1) == 7
+    assert analysis.effective_rank(np.eye(4), 0.5) == 2  # the energy that is asked for, exactly
 
 
 def test_effective_rank_of_all_energy_is_the_number_of_columns(rng):

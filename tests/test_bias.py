@@ -126,6 +126,9 @@ def test_kerple_and_sandwich():
     log = bias.kerple(distance, [2.0], [0.5], form="log")
     np.testing.assert_allclose(log[0], -2 * np.log([1, 1.5, 1.5, 6, 501]))
     np.testing.assert_allclose(bias.kerple(distance, [2.0], [0.5], form="power")[0], -2 * np.abs(distance) ** 0.5)
+    steep = bias.kerple(distance, [1.0], [3.0], form="log")  # 2 is the limit of the power alone
+    np.testing.assert_allclose(steep[0], -np.log1p(3 * np.abs(distance)))
+    np.testing.assert_allclose(bias.kerple(distance, [1.0], [2.0], form="power")[0], -(distance**2.0))
     raw = bias.sandwich(np.array([0, 1, 2, 10, 100, 1000]), 8)
     assert raw.shape == (8, 6)
     published = [64, 62.0937, 57.3819, 42.8200, 30.5435, 10.1777]
@@ -178,6 +181,18 @@ def test_cope(rng):
     halves = (table[0, 0] + table[1, 0]) / 2
     np.testing.assert_allclose(bias.cope(q, k, table)[0, 3, 2:], [table[1, 0], halves], atol=1e-12)
     np.testing.assert_allclose(bias.cope(q, k, table[:2])[0, 3], [table[1, 0], table[1, 0], table[1, 0], halves])
+
+
+def test_cope_counts_from_the_query_back_with_gates_of_its_score():
+    """One entry a head, so that a vector is a number: with q = 2 and tables 0, 1, 2 ... the result is 2 p."""
+    q, k = np.full((1, 3, 1), 2.0), np.array([[[0.0], [1.0], [-1.0]]])
+    low, half, high = 1 / (1 + math.exp(2)), 0.5, 1 / (1 + math.exp(-2))
+    counts = [[half, 0, 0], [high + half, high, 0], [low + high + half, low + high, low]]
+    np.testing.assert_allclose(bias.cope(q, k, np.arange(9.0)[:, None])[0], 2 * np.array(counts))
+    wide = [np.repeat(x, 4, axis=-1) for x in (q, k)]  # q . k is four times as large, and divided by two
+    gates = 1 / (1 + np.exp([0.0, -4.0, 4.0]))
+    table = np.repeat(np.arange(9.0)[:, None], 4, axis=1)
+    np.testing.assert_allclose(bias.cope(*wide, table)[0, 2, 2], 8 * gates[2])
 
 
 # Sensitivity, limits and bad input

@@ -77,6 +77,7 @@ def test_shares():
         pytest.param(np.arange(3, dtype=np.uint8), id="uint8"),
         pytest.param(np.arange(3, dtype=np.float32), id="float32"),
         pytest.param([10**30, Fraction(1, 2)], id="big and fraction"),
+        pytest.param([[10**30, 1], [Fraction(1, 2), 2]], id="big and fraction, two axes"),
         pytest.param(5, id="number"),
         pytest.param([], id="empty"),
     ],
@@ -150,6 +151,7 @@ def test_axes():
     refused(ValueError, "u must have the shape (h, e) with e = 4, got (1, 3)", check.axes, "u", [[1, 2, 3]], h=1, e=4)
     refused(ValueError, "u must have the shape (h, e) with h = 2, got (1, 3)", check.axes, "u", [[1, 2, 3]], h=2, e=4)
     refused(ValueError, "u must have 2 axes, got shape (3,)", check.axes, "u", [1, 2, 3], h=None, e=None)
+    refused(ValueError, "u must have the shape (t) with t = 0, got (1,)", check.axes, "u", [1], t=0)
     refused(ValueError, "u must be finite, got nan", check.axes, "u", [math.nan], t=1)
 
 

@@ -44,9 +44,12 @@ def test_a_convention_is_the_formula_with_its_fields():
     np.testing.assert_array_equal(scaled.table(6, 16), sinusoidal(np.arange(6), 16) / 4)
 
 
-def test_a_grid_is_two_tables_side_by_side():
-    table = GridConvention().table((2, 3), 8).reshape(2, 3, 8)
-    halves = sinusoidal(np.arange(3), 4, layout="halves")
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("base", [10_000.0, 70.0])
+def test_a_grid_is_two_tables_side_by_side(schedule, base):
+    grid = GridConvention(schedule=schedule, base=base)
+    table = grid.table((2, 3), 8).reshape(2, 3, 8)
+    halves = sinusoidal(np.arange(3), 4, base, schedule=schedule, layout="halves")
     for h in range(2):
         for w in range(3):
             np.testing.assert_array_equal(table[h, w], np.r_[halves[w], halves[h]])
@@ -93,7 +96,16 @@ def test_the_registry_says_all_of_every_convention():
     for row in rows:
         grid = isinstance(CONVENTIONS[row["name"]], GridConvention)
         assert all(row[column] for column in row if not (grid and column in ("offset", "scale", "step"))), row
-        assert CONVENTIONS[row["name"]].source == row["source"]
+        convention = CONVENTIONS[row["name"]]
+        assert convention.source == row["source"]
+        assert convention.base == float(row["base"])
+        assert convention.schedule == row["schedule"]
+        if grid:
+            assert ", ".join(convention.blocks) == row["layout"]
+            continue
+        assert (convention.layout, convention.odd) == (row["layout"], row["odd"])
+        assert (convention.offset, convention.step) == (float(row["offset"]), float(row["step"]))
+        assert convention.scale == row["scale"] or convention.scale == float(row["scale"])
 
 
 def ones(n_column):
@@ -141,7 +153,7 @@ def ones(n_column):
         pytest.param(
             partial(convert, ones(6), "mae", "timm"),
             "table must have a multiple of 4 columns, got 6",
-            id="grid columns",
+            id="grid of 6 columns",
         ),
         pytest.param(
             partial(convert, ones(4), GridConvention(base=9.0), GridConvention()),
@@ -223,6 +235,8 @@ def test_grids_are_asked_for_by_two_sizes():
 def test_conversion_says_what_is_missing():
     with pytest.raises(ValueError, match="other frequencies than source"):
         convert(CONVENTIONS["paper"].table(5, 8), "paper", "tensor2tensor")
+    with pytest.raises(ValueError, match="other frequencies than source"):
+        convert(CONVENTIONS["paper"].table(5, 8), "paper", Convention(base=10_001.0))
     convert(CONVENTIONS["paper"].table(5, 2), "paper", "tensor2tensor")  # one pair: the same frequency
     cut = Convention(odd="truncate")
     moved = replace(cut, offset=3.0)

@@ -72,6 +72,7 @@ def test_limits(pairing):
 
 def test_p_keeps_the_fast_pairs():
     np.testing.assert_array_equal(frequencies(8, p=0.6), frequencies(8) * [1, 1, 0, 0])
+    np.testing.assert_array_equal(frequencies(8, p=0.7), frequencies(8) * [1, 1, 0, 0])  # 2.8 pairs are 2
     np.testing.assert_array_equal(frequencies(8, p=0.75), frequencies(8) * [1, 1, 1, 0])
     assert not frequencies(8, p=0).any()
     assert frequencies(8, p=1).all()
