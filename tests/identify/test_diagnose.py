@@ -18,6 +18,8 @@ from pe_lib.encodings import Learned, Sinusoidal
 from pe_lib.identify import FIXES, diagnose
 from pe_lib.sinusoidal import READINGS, misread, sinusoidal
 
+pytestmark = pytest.mark.slow  # `make quick` has the findings one by one, in test_findings.py
+
 
 def names(*arguments, **options):
     return [finding.name for finding in diagnose(*arguments, **options)]

@@ -227,6 +227,7 @@ def test_a_grid_is_right():
     assert findings_in(of(CONVENTIONS["mae"].table((6, 7), 32))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_roundings_are_named(rounding):
     """Some by the base that was meant alone: the one measured has taken up part of the rounding."""
@@ -243,6 +244,7 @@ def test_positions_are_those_of_the_table():
     assert "from position 257 on" in next(judges.precision(of(rows))).says
 
 
+@pytest.mark.slow
 def test_errors_of_float32_angles_need_not_be_made_again():
     """Twice the rounding of float32, at random: too little for anything else."""
     pos = np.arange(24_000)
