@@ -57,15 +57,15 @@ class OptionAnswers:
 
 @dataclass(frozen=True)
 class DtypeAnswers:
-    """Tables in a low and a high precision.  An error means that it refuses one of the two.
+    """Tables in a coarse and a fine precision.  An error means that it refuses one of the two.
 
-    first  in the low one
-    after  in the high one, of as many tokens
-    fresh  in the high one, of a number of tokens that was not asked for before
+    first  in the coarse one
+    after  in the fine one, of as many tokens
+    fresh  in the fine one, of a number of tokens that was not asked for before
     """
 
-    low: Any
-    high: Any
+    coarse: Any
+    fine: Any
     first: Answer
     after: Answer
     fresh: Answer
@@ -205,21 +205,21 @@ def _options(probed: Probe) -> tuple[OptionAnswers, ...]:
 
 
 def _dtypes(probed: Probe) -> DtypeAnswers | None:
-    """Calls in low and high precision, of x or by an option; None if there is neither."""
+    """Calls in a coarse and a fine precision, of x or by an option; None if there is neither."""
     if probed.library is np:
-        low, high = np.float16, np.float64
+        coarse, fine = np.float16, np.float64
     else:
-        low, high = probed.library.bfloat16, probed.library.float32
+        coarse, fine = probed.library.bfloat16, probed.library.float32
     if "x" in probed.takes:
         asked = _with_x
     elif "dtype" in probed.options:
         asked = _with_option
     else:
         return None
-    first = asked(probed, DTYPE, low)
-    after = asked(probed, DTYPE, high)
-    fresh = asked(probed, DTYPE_FRESH, high)
-    return DtypeAnswers(low, high, first, after, fresh)
+    first = asked(probed, DTYPE, coarse)
+    after = asked(probed, DTYPE, fine)
+    fresh = asked(probed, DTYPE_FRESH, fine)
+    return DtypeAnswers(coarse, fine, first, after, fresh)
 
 
 def _with_x(probed: Probe, n: int, dtype: Any) -> Answer:

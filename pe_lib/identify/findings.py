@@ -290,7 +290,7 @@ def dtype_in_cache(evidence: Evidence) -> Iterator[Finding]:
     after = dtypes.after.value
     error = np.abs(after - dtypes.fresh.value[: len(after)]).max()
     if not error < 1e-4:
-        says = f"after a call in {dtypes.low} one in {dtypes.high} is off by up to {error:.2g}"
+        says = f"after a call in {dtypes.coarse} one in {dtypes.fine} is off by up to {error:.2g}"
         yield Finding("cache", "a cache does not know the dtype", says)
 
 

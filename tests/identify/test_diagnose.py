@@ -75,8 +75,8 @@ RIGHT = {
 
 @pytest.mark.parametrize("right", RIGHT.values(), ids=RIGHT)
 def test_nothing_right_is_accused(right):
-    found = diagnose(right, 32)
-    assert [finding for finding in found if finding.name != "odd_width"] == [] and (right is Right or not found)
+    findings = diagnose(right, 32)
+    assert [finding for finding in findings if finding.name != "odd_width"] == [] and (right is Right or not findings)
 
 
 # What is wrong: each variant is registered with the findings that it must get, in their order
@@ -180,7 +180,7 @@ def divided(n, d):
 # Angles that lose their digits
 
 
-def low(kind, positions=True, rates=True):
+def rounded_to(kind, positions=True, rates=True):
     """Positions, frequencies and their product rounded to ``kind``; what is returned is float32."""
 
     def encode(n, d):
@@ -195,11 +195,11 @@ def low(kind, positions=True, rates=True):
     return encode
 
 
-BAD["everything in bfloat16"] = Bad(low(torch.bfloat16), ["precision"])
-BAD["everything in float16"] = Bad(low(torch.float16), ["precision"])
-BAD["positions in bfloat16"] = Bad(low(torch.bfloat16, rates=False), ["precision"])
-BAD["frequencies in bfloat16"] = Bad(low(torch.bfloat16, positions=False), ["precision"])
-BAD["angles in float32"] = Bad(low(torch.float32), ["precision"])
+BAD["everything in bfloat16"] = Bad(rounded_to(torch.bfloat16), ["precision"])
+BAD["everything in float16"] = Bad(rounded_to(torch.float16), ["precision"])
+BAD["positions in bfloat16"] = Bad(rounded_to(torch.bfloat16, rates=False), ["precision"])
+BAD["frequencies in bfloat16"] = Bad(rounded_to(torch.bfloat16, positions=False), ["precision"])
+BAD["angles in float32"] = Bad(rounded_to(torch.float32), ["precision"])
 
 
 @bad("frequencies by exp(log) in float32", "precision log_space")
@@ -233,25 +233,25 @@ class InPlace(Table):
 class KeepsDtype(nn.Module):
     def __init__(self, d_model):
         super().__init__()
-        self.d_model, self.kept = d_model, {}
+        self.d_model, self.tables = d_model, {}
 
     def forward(self, x):
         n = x.shape[1]
-        if n not in self.kept:
-            self.kept[n] = float64(n, self.d_model).to(x.dtype)
-        return x + self.kept[n]
+        if n not in self.tables:
+            self.tables[n] = float64(n, self.d_model).to(x.dtype)
+        return x + self.tables[n]
 
 
 class KeepsOffset(nn.Module):
     def __init__(self, d_model):
         super().__init__()
-        self.d_model, self.kept = d_model, {}
+        self.d_model, self.tables = d_model, {}
 
     def forward(self, x, offset=0):
         n = x.shape[1]
-        if n not in self.kept:
-            self.kept[n] = float64(n, self.d_model, start=offset).to(x)
-        return x + self.kept[n]
+        if n not in self.tables:
+            self.tables[n] = float64(n, self.d_model, start=offset).to(x)
+        return x + self.tables[n]
 
 
 BAD["batch axis for time"] = Bad(Table(32, sequence=0), ["length_limit", "batch_axis"])
@@ -274,12 +274,12 @@ def whole_key(n, d, base):
 
 
 def keeps(key, copy=True):
-    kept = {}
+    tables = {}
 
     def encode(n, d, base=10_000.0):
-        if key(n, d, base) not in kept:
-            kept[key(n, d, base)] = float64(n, d, base)
-        return kept[key(n, d, base)].clone() if copy else kept[key(n, d, base)]
+        if key(n, d, base) not in tables:
+            tables[key(n, d, base)] = float64(n, d, base)
+        return tables[key(n, d, base)].clone() if copy else tables[key(n, d, base)]
 
     return encode
 
@@ -373,15 +373,15 @@ def test_a_misreading_with_another_base_leaves_two_names():
 
 
 def in_bfloat16(n, d):
-    return low(torch.bfloat16, rates=False)(n, d).bfloat16()
+    return rounded_to(torch.bfloat16, rates=False)(n, d).bfloat16()
 
 
 @pytest.mark.parametrize(
     "encode, first",
     [
         pytest.param(in_bfloat16, 257, id="entries in bfloat16 too"),  # which is no fault
-        pytest.param(low(torch.bfloat16, rates=False), 257, id="bfloat16"),  # 257 is none
-        pytest.param(low(torch.float16, rates=False), 2049, id="float16"),
+        pytest.param(rounded_to(torch.bfloat16, rates=False), 257, id="bfloat16"),  # 257 is none
+        pytest.param(rounded_to(torch.float16, rates=False), 2049, id="float16"),
     ],
 )
 def test_the_first_wrong_position_is_named(encode, first):
@@ -390,7 +390,7 @@ def test_the_first_wrong_position_is_named(encode, first):
 
 
 def test_the_tolerance_is_the_callers():
-    encode = low(torch.float32)
+    encode = rounded_to(torch.float32)
     firsts = []
     for tolerance in (1e-4, 1e-3):
         (finding,) = diagnose(encode, tolerance=tolerance)
@@ -438,8 +438,8 @@ def test_modules_keep_their_state():
     assert names(module, 32) == [] and module.training
     table, stored = Table(32), float64(600, 32).float()
     assert "length_limit" in names(table) and torch.equal(table.pe, stored)
-    kept = sinusoidal(np.arange(30_000), 32)
-    assert names(lambda n: kept[:n]) == ["shared_state"] and kept[3, 1] != 7
+    tables = sinusoidal(np.arange(30_000), 32)
+    assert names(lambda n: tables[:n]) == ["shared_state"] and tables[3, 1] != 7
     assert names(Convention(scale=3.0, offset=5.0).table) == []
 
 

@@ -95,14 +95,14 @@ def test_options():
 
 def test_dtypes_of_x_and_by_an_option():
     of_x = gather(lambda x: x + sinusoidal(np.arange(x.shape[1]), x.shape[2])).dtypes
-    assert (of_x.low, of_x.high) == (np.float16, np.float64)
+    assert (of_x.coarse, of_x.fine) == (np.float16, np.float64)
     assert of_x.first.value.shape == of_x.after.value.shape == (43, 64) and of_x.fresh.value.shape == (47, 64)
     by_option = gather(lambda pos, dtype=np.float64: sinusoidal(pos, 16).astype(dtype)).dtypes
     np.testing.assert_array_equal(by_option.after.value, sinusoidal(np.arange(43), 16))
     assert np.abs(by_option.first.value - by_option.after.value).max() > 1e-4
     assert gather(with_options).dtypes is None
     module = gather(nn.Identity()).dtypes
-    assert (module.low, module.high) == (torch.bfloat16, torch.float32)
+    assert (module.coarse, module.fine) == (torch.bfloat16, torch.float32)
 
 
 def test_widths():
@@ -119,11 +119,11 @@ def test_the_odd_width_is_next_to_its_own():
 
 
 class Adds(nn.Module):
-    made = 0
+    n_instance = 0
 
     def __init__(self, d_model):
         super().__init__()
-        Adds.made += 1
+        Adds.n_instance += 1
         self.register_buffer("pe", torch.from_numpy(sinusoidal(np.arange(600), d_model)).float())
 
     def forward(self, x):
@@ -132,10 +132,10 @@ class Adds(nn.Module):
 
 
 def test_of_a_class_one_instance_is_asked_about_all_but_widths():
-    Adds.made = 0
+    Adds.n_instance = 0
     evidence = gather(Adds, 16)
     assert [width for width, answer in evidence.widths if answer.ok] == [2, 4, 6]
-    assert Adds.made == 1 + 1 + 5  # for the probe, for all else, and one a width
+    assert Adds.n_instance == 1 + 1 + 5  # for the probe, for all else, and one a width
 
 
 def test_the_input_after_the_call():
@@ -172,10 +172,10 @@ def test_an_answer_that_cannot_be_overwritten():
 
 def test_calls_that_may_ruin_the_state_come_last():
     """A store that the caller overwrites for good: all other answers were had before."""
-    kept = {}
+    tables = {}
 
     def encode(n, d):
-        return kept.setdefault((n, d), sinusoidal(range(n), d + d % 2)[:, :d])
+        return tables.setdefault((n, d), sinusoidal(range(n), d + d % 2)[:, :d])
 
     evidence = gather(encode)
     assert (evidence.overwritten.value == 7).all()

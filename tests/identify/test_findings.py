@@ -23,7 +23,7 @@ RIGHT = Evidence(table(40))
 ERROR = Answer(error=KeyError("no"))
 
 
-def of(rows, **fields):
+def evidence_of(rows, **fields):
     return Evidence(rows, **fields)
 
 
@@ -83,21 +83,25 @@ ACCUSED = {
     "limit, error": Accused(
         judges.length_limit, replace(RIGHT, limit=LIMIT), "length_limit", "at 601 tokens: RuntimeError: no row xxx"
     ),
-    "NaN": Accused(judges.not_finite, of(NAN), "not_finite", "the first in row 9, column 0"),
+    "NaN": Accused(judges.not_finite, evidence_of(NAN), "not_finite", "the first in row 9, column 0"),
     "column": Accused(
-        judges.misread, of(READ["column"]), "column", "with base 10000, from position 0 on, that gives"
+        judges.misread, evidence_of(READ["column"]), "column", "with base 10000, from position 0 on, that gives"
     ),
-    "unpaired": Accused(judges.misread, of(READ["unpaired"]), "unpaired", "column j has the exponent j/d"),
-    "column, other base": Accused(judges.misread, of(COLUMN_500), "unpaired", "or, with base about 493"),
-    "unpaired, other base": Accused(judges.misread, of(UNPAIRED_500), "unpaired", "or, with base about 2"),
-    "unknown": Accused(judges.unknown, of(np.eye(40)), "unknown", "40 rows of 40 columns: learned or unknown"),
-    "doubled": Accused(judges.doubled, of(READ["doubled"]), "doubled", "these values is 1e+08 = 10000**2"),
-    "precedence": Accused(judges.precedence, of(table(40, base=np.e**8)), "precedence", "exp(-1.0000)"),
-    "precedence, 2": Accused(judges.precedence, of(table(40, 6, np.e**6)), "precedence", "exp(-2.0000)"),
-    "from 1": Accused(judges.offset, of(table(40, offset=1)), "offset", "row 0 holds position 1"),
-    "from -1": Accused(judges.offset, of(table(40, offset=-1)), "offset", "row r holds position -1 + 1 r"),
-    "step": Accused(judges.step, of(sinusoidal(2 * np.arange(40), 16)), "step", "are multiplied by 2"),
-    "leaves": Accused(judges.precision, of(LEAVES), "departs", "from position 300 on rows leave the convention"),
+    "unpaired": Accused(judges.misread, evidence_of(READ["unpaired"]), "unpaired", "column j has the exponent j/d"),
+    "column, other base": Accused(judges.misread, evidence_of(COLUMN_500), "unpaired", "or, with base about 493"),
+    "unpaired, other base": Accused(judges.misread, evidence_of(UNPAIRED_500), "unpaired", "or, with base about 2"),
+    "unknown": Accused(
+        judges.unknown, evidence_of(np.eye(40)), "unknown", "40 rows of 40 columns: learned or unknown"
+    ),
+    "doubled": Accused(judges.doubled, evidence_of(READ["doubled"]), "doubled", "these values is 1e+08 = 10000**2"),
+    "precedence": Accused(judges.precedence, evidence_of(table(40, base=np.e**8)), "precedence", "exp(-1.0000)"),
+    "precedence, 2": Accused(judges.precedence, evidence_of(table(40, 6, np.e**6)), "precedence", "exp(-2.0000)"),
+    "from 1": Accused(judges.offset, evidence_of(table(40, offset=1)), "offset", "row 0 holds position 1"),
+    "from -1": Accused(judges.offset, evidence_of(table(40, offset=-1)), "offset", "row r holds position -1 + 1 r"),
+    "step": Accused(judges.step, evidence_of(sinusoidal(2 * np.arange(40), 16)), "step", "are multiplied by 2"),
+    "leaves": Accused(
+        judges.precision, evidence_of(LEAVES), "departs", "from position 300 on rows leave the convention"
+    ),
     "leaves far": Accused(
         judges.precision, replace(RIGHT, far=Answer(np.ones((50, 16)))), "departs", "from position 129024 on"
     ),
@@ -169,19 +173,22 @@ def test_long_errors_are_cut():
 REFUSAL = Answer(error=ValueError("odd"))
 PASSED = {
     "nothing": (None, RIGHT),
-    "from 2": (judges.offset, of(table(40, offset=2))),
-    "backwards": (judges.offset, of(sinusoidal(1 - np.arange(40), 16))),
-    "step of -1": (judges.step, of(sinusoidal(-np.arange(40.0), 16))),
-    "another base": (judges.doubled, of(table(40, base=5e7))),
-    "the base squared was meant": (judges.doubled, of(READ["doubled"], base=1e8)),
-    "squared in tensor2tensor": (judges.doubled, of(table(40, base=81.0, schedule="tensor2tensor"), base=9.0)),
-    "two pairs": (judges.doubled, of(table(40, 4, 1e8))),
-    "neighbours of ratio e**-3": (judges.precedence, of(table(40, 16, np.e**24))),
-    "neighbours near e**-1": (judges.precedence, of(table(40, 16, np.e**8.02))),
-    "two pairs of ratio e**-2": (judges.precedence, of(table(40, 4, np.e**4))),
-    "another base, measured": (judges.precision, of(table(400, base=9_000.0))),
-    "a row of zeros": (judges.precision, of(np.where(np.arange(400)[:, None] == 300, 0.0, table(400)))),
-    "entries rounded": (judges.precision, of(table(400).astype(np.float16).astype(float), tolerance=1e-6)),
+    "from 2": (judges.offset, evidence_of(table(40, offset=2))),
+    "backwards": (judges.offset, evidence_of(sinusoidal(1 - np.arange(40), 16))),
+    "step of -1": (judges.step, evidence_of(sinusoidal(-np.arange(40.0), 16))),
+    "another base": (judges.doubled, evidence_of(table(40, base=5e7))),
+    "the base squared was meant": (judges.doubled, evidence_of(READ["doubled"], base=1e8)),
+    "squared in tensor2tensor": (
+        judges.doubled,
+        evidence_of(table(40, base=81.0, schedule="tensor2tensor"), base=9.0),
+    ),
+    "two pairs": (judges.doubled, evidence_of(table(40, 4, 1e8))),
+    "neighbours of ratio e**-3": (judges.precedence, evidence_of(table(40, 16, np.e**24))),
+    "neighbours near e**-1": (judges.precedence, evidence_of(table(40, 16, np.e**8.02))),
+    "two pairs of ratio e**-2": (judges.precedence, evidence_of(table(40, 4, np.e**4))),
+    "another base, measured": (judges.precision, evidence_of(table(400, base=9_000.0))),
+    "a row of zeros": (judges.precision, evidence_of(np.where(np.arange(400)[:, None] == 300, 0.0, table(400)))),
+    "entries rounded": (judges.precision, evidence_of(table(400).astype(np.float16).astype(float), tolerance=1e-6)),
     "far rows refused": (judges.precision, replace(RIGHT, far=ERROR)),
     "option used": (judges.option_without_effect, option()),
     "option refused": (judges.option_without_effect, option(same=ERROR)),
@@ -214,17 +221,17 @@ def test_what_passes(case):
 
 
 def test_values_that_are_not_finite_are_judged_no_further():
-    assert [finding.name for finding in findings_in(of(NAN))] == ["not_finite"]
+    assert [finding.name for finding in findings_in(evidence_of(NAN))] == ["not_finite"]
 
 
 def test_a_misreading_is_judged_no_further():
     """Its offset and its later rows are those of no convention."""
     rows = misread(np.arange(1, 41), 16, reading="column")
-    assert [finding.name for finding in findings_in(of(rows))] == ["column"]
+    assert [finding.name for finding in findings_in(evidence_of(rows))] == ["column"]
 
 
 def test_a_grid_is_right():
-    assert findings_in(of(CONVENTIONS["mae"].table((6, 7), 32))) == []
+    assert findings_in(evidence_of(CONVENTIONS["mae"].table((6, 7), 32))) == []
 
 
 @pytest.mark.slow
@@ -233,7 +240,7 @@ def test_roundings_are_named(rounding):
     """Some by the base that was meant alone: the one measured has taken up part of the rounding."""
     n = 30_000 if "float32" in rounding else 3_000
     rows = rows_of(Convention(), np.arange(n), 32, ROUNDINGS[rounding])
-    finding = next(judges.precision(of(rows, tolerance=3e-4)))
+    finding = next(judges.precision(evidence_of(rows, tolerance=3e-4)))
     assert finding.name == "precision" and finding.says.startswith(f"{rounding}: from position ")
     assert "that rounding, done here, comes within" in finding.evidence
 
@@ -241,7 +248,7 @@ def test_roundings_are_named(rounding):
 def test_positions_are_those_of_the_table():
     """Row 0 holds position 5: what is named is the position, not the row."""
     rows = rows_of(Convention(offset=5.0), np.arange(600), 16, ROUNDINGS["positions in bfloat16"])
-    assert "from position 257 on" in next(judges.precision(of(rows))).says
+    assert "from position 257 on" in next(judges.precision(evidence_of(rows))).says
 
 
 @pytest.mark.slow
@@ -249,10 +256,10 @@ def test_errors_of_float32_angles_need_not_be_made_again():
     """Twice the rounding of float32, at random: too little for anything else."""
     pos = np.arange(24_000)
     rows = sinusoidal(pos * (1 + 1e-7 * np.sin(pos**2)), 16)
-    finding = next(judges.precision(of(rows)))
+    finding = next(judges.precision(evidence_of(rows)))
     assert finding.says.startswith("angles in float32") and "done here" not in finding.evidence
     more = sinusoidal(pos * (1 + 4e-7 * np.sin(pos**2)), 16)
-    assert next(judges.precision(of(more))).name == "departs"
+    assert next(judges.precision(evidence_of(more))).name == "departs"
 
 
 def float32(rows):
@@ -268,11 +275,11 @@ def logarithmic(n, d_model, base=10_000.0):
 
 
 def test_log_space():
-    (finding,) = judges.log_space(of(logarithmic(3000, 64)))
+    (finding,) = judges.log_space(evidence_of(logarithmic(3000, 64)))
     assert finding.name == "log_space" and "to the power in float32" in finding.evidence
     few, odd, backwards = logarithmic(999, 64), logarithmic(3000, 64)[:, :63], logarithmic(3000, 64)[::-1]
     for rows in (float32(table(3000, 64)), few, odd, backwards):
-        assert list(judges.log_space(of(rows))) == []
+        assert list(judges.log_space(evidence_of(rows))) == []
     assert list(judges.log_space(RIGHT)) == []
 
 

@@ -32,17 +32,17 @@ def tally(rng, count):
     Found: the convention makes the table again, as nearly as it was stored.  The values tell all fields in float64,
     without noise, of more than two pairs.
     """
-    found, exact, named = 0, 0, 0
+    identified, exact, named = 0, 0, 0
     for _ in range(count):
         convention, table, stored, tolerance = drawn(rng)
         identification = identify(stored)
         if identification.layout is not None:
             again = identification.convention.table(*table.shape)
-            found += np.abs(again - table).max() < tolerance * convention.scale
+            identified += np.abs(again - table).max() < tolerance * convention.scale
         if tolerance <= 1e-6 and table.shape[1] > 5:
             exact += 1
             named += is_named(identification, convention)
-    return found, exact, named
+    return identified, exact, named
 
 
 def is_named(identification, convention):
@@ -58,28 +58,28 @@ def is_named(identification, convention):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_conventions(seed):
     """Right at least 99 times of 100."""
-    found, exact, named = tally(np.random.default_rng(seed), 500)
-    assert found >= 495
+    identified, exact, named = tally(np.random.default_rng(seed), 500)
+    assert identified >= 495
     assert exact > 30 and named >= 0.98 * exact
 
 
 def test_some_random_conventions():
-    found, exact, named = tally(np.random.default_rng(4), 40)
-    assert found == 40 and named == exact > 2
+    identified, exact, named = tally(np.random.default_rng(4), 40)
+    assert identified == 40 and named == exact > 2
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
 @pytest.mark.parametrize("d_model", [8, 64])
 def test_well_known_conventions(name, d_model):
-    one = CONVENTIONS[name]
-    if isinstance(one, GridConvention):
-        found = identify(one.table((5, 4), d_model))
-        assert found.convention == one
+    convention = CONVENTIONS[name]
+    if isinstance(convention, GridConvention):
+        identified = identify(convention.table((5, 4), d_model))
+        assert identified.convention == convention
     else:
-        found = identify(one.table(40, d_model))
+        identified = identify(convention.table(40, d_model))
         for field in ("layout", "schedule", "base", "offset", "step"):
-            assert getattr(found, field) == getattr(one, field)
-    assert found.error < 1e-9 and name in found.text.splitlines()[-1].removeprefix("  as in: ").split(", ")
+            assert getattr(identified, field) == getattr(convention, field)
+    assert identified.error < 1e-9 and name in identified.text.splitlines()[-1].removeprefix("  as in: ").split(", ")
 
 
 # Tables that no convention makes: functions of (rows, columns, random numbers)
@@ -149,8 +149,8 @@ def test_no_false_name(kind, count):
     rng = np.random.default_rng(0)
     for _ in range(count):
         n, d_model = int(rng.integers(5, 65)), 2 * int(rng.integers(3, 40))
-        found = identify(kind(n, d_model, rng))
-        assert found.layout is None and "learned or unknown" in found.text, f"{n} x {d_model}: {found}"
+        identified = identify(kind(n, d_model, rng))
+        assert identified.layout is None and "learned or unknown" in identified.text, f"{n} x {d_model}: {identified}"
 
 
 @pytest.mark.slow
@@ -169,9 +169,11 @@ def test_the_base_is_measured(base):
 
 
 def test_everything_at_once():
-    one = Convention("halves_cos_first", "tensor2tensor", 500_000.0, "zero_column", 31_416.0, 0.0442, step=-1.0)
-    found = identify(one.table(60, 129))
-    assert found.convention == one and found.error < 1e-9
+    convention = Convention(
+        "halves_cos_first", "tensor2tensor", 500_000.0, "zero_column", 31_416.0, 0.0442, step=-1.0
+    )
+    identified = identify(convention.table(60, 129))
+    assert identified.convention == convention and identified.error < 1e-9
     assert identify(-sinusoidal(np.arange(30), 16)).scale == -1
     half = identify(sinusoidal(0.5 * np.arange(40), 32))
     assert (half.step, half.offset, half.base) == (0.5, 0, 10_000)
@@ -192,16 +194,16 @@ def test_rows_of_zeros_are_left_out():
     table = CONVENTIONS["fairseq"].table(30, 16)
     whole = np.concatenate([sinusoidal([0, 1], 16, schedule="tensor2tensor", layout="halves"), table])
     whole[1] = 0  # the padding token
-    found = identify(whole)
-    assert (found.offset, found.schedule, found.layout) == (0, "tensor2tensor", "halves")
-    assert "left out: 1 rows of zeros, the first is row 1" in found.text
+    identified = identify(whole)
+    assert (identified.offset, identified.schedule, identified.layout) == (0, "tensor2tensor", "halves")
+    assert "left out: 1 rows of zeros, the first is row 1" in identified.text
 
 
 def test_all_rows_must_be_made_again(rng):
     table = sinusoidal(np.arange(1500), 16)
     table[1100:] = rng.normal(size=(400, 16))
-    found = identify(table)
-    assert found.layout is None and "the first 1024 rows are a sinusoid, but not row 11" in found.text
+    identified = identify(table)
+    assert identified.layout is None and "the first 1024 rows are a sinusoid, but not row 11" in identified.text
 
 
 def test_what_cannot_be_known():
@@ -259,9 +261,9 @@ HARD = {"far away, few rows": (FAR, (26, 10), 0.005), "slow pairs hide in the no
 def test_hard_tables(name, seed):
     convention, shape, noise = HARD[name]
     table = convention.table(*shape)
-    found = identify(table + noise * np.random.default_rng(seed).normal(size=shape))
-    assert found.layout == convention.layout
-    assert np.abs(found.convention.table(*shape) - table).max() < 3 * noise
+    identified = identify(table + noise * np.random.default_rng(seed).normal(size=shape))
+    assert identified.layout == convention.layout
+    assert np.abs(identified.convention.table(*shape) - table).max() < 3 * noise
 
 
 def test_wrong_angles_are_accepted_where_that_is_asked():
@@ -269,8 +271,12 @@ def test_wrong_angles_are_accepted_where_that_is_asked():
     pos = np.arange(24.0)
     table = sinusoidal(pos + 0.02 * np.sin(pos), 16)
     assert identify_values(table).layout is None
-    found = identify_values(table, wrong_angles=True)
-    assert (found.layout, found.base, found.offset) == ("interleaved", pytest.approx(10_000, rel=0.05), 0)
+    identified = identify_values(table, wrong_angles=True)
+    assert (identified.layout, identified.base, identified.offset) == (
+        "interleaved",
+        pytest.approx(10_000, rel=0.05),
+        0,
+    )
 
 
 # Grids
@@ -278,19 +284,29 @@ def test_wrong_angles_are_accepted_where_that_is_asked():
 
 @pytest.mark.parametrize("grid", [(3, 3), (3, 7), (9, 4), (12, 12)])
 def test_grids_of_any_shape(grid):
-    found = identify(GridConvention(("cos h", "sin w", "sin h", "cos w"), "tensor2tensor", 500.0).table(grid, 32))
-    assert found.layout is None  # nobody orders them so
+    identified = identify(
+        GridConvention(("cos h", "sin w", "sin h", "cos w"), "tensor2tensor", 500.0).table(grid, 32)
+    )
+    assert identified.layout is None  # nobody orders them so
     for name, known in CONVENTIONS.items():
         if isinstance(known, GridConvention):
-            found = identify(known.table(grid, 32))
-            assert found.convention == known and found.error < 1e-9
-            assert f"a grid of {grid[0]} x {grid[1]} cells" in found.text and name in found.text.splitlines()[-1]
+            identified = identify(known.table(grid, 32))
+            assert identified.convention == known and identified.error < 1e-9
+            assert (
+                f"a grid of {grid[0]} x {grid[1]} cells" in identified.text
+                and name in identified.text.splitlines()[-1]
+            )
 
 
 def test_a_grid_has_its_own_base():
-    found = identify(GridConvention(base=300.0).table((5, 6), 16))
-    assert found.base == 300 and (found.offset, found.scale, found.odd, found.step) == (0, 1, "error", 1)
-    assert "as in" not in found.text
+    identified = identify(GridConvention(base=300.0).table((5, 6), 16))
+    assert identified.base == 300 and (identified.offset, identified.scale, identified.odd, identified.step) == (
+        0,
+        1,
+        "error",
+        1,
+    )
+    assert "as in" not in identified.text
 
 
 def test_what_is_no_grid():
@@ -302,9 +318,17 @@ def test_what_is_no_grid():
 
 
 def test_nothing_found_has_no_fields():
-    found = identify(np.eye(12))
-    assert found.convention is None and str(found) == found.text
-    fields = (found.schedule, found.base, found.offset, found.scale, found.odd, found.step, found.error)
+    identified = identify(np.eye(12))
+    assert identified.convention is None and str(identified) == identified.text
+    fields = (
+        identified.schedule,
+        identified.base,
+        identified.offset,
+        identified.scale,
+        identified.odd,
+        identified.step,
+        identified.error,
+    )
     assert fields == (None,) * 7
 
 
@@ -312,5 +336,5 @@ def test_of_many_rows_all_are_compared():
     """The error is of all rows, though the convention is found from 1,024."""
     table = sinusoidal(np.arange(1500), 16)
     table[1400, 3] += 0.05
-    found = identify(table)
-    assert found.error == pytest.approx(0.05) and "in row 1400" in found.text
+    identified = identify(table)
+    assert identified.error == pytest.approx(0.05) and "in row 1400" in identified.text

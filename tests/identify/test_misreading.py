@@ -31,28 +31,28 @@ WRONG = (column, unpaired, multiplied, swapped)
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("wrong", WRONG)
 def test_with_the_base_that_is_meant(wrong, offset):
-    found = explanation(0.3 * wrong(np.arange(offset, offset + 64), 16, 500.0), 500.0)
-    assert isinstance(found, Misreading) and found.is_intended
-    assert (found.name, found.base, found.offset) == (wrong.__name__, 500, offset) and found.error < 1e-9
+    made_by = explanation(0.3 * wrong(np.arange(offset, offset + 64), 16, 500.0), 500.0)
+    assert isinstance(made_by, Misreading) and made_by.is_intended
+    assert (made_by.name, made_by.base, made_by.offset) == (wrong.__name__, 500, offset) and made_by.error < 1e-9
 
 
 def test_with_another_base():
-    found = explanation(swapped(np.arange(64), 16, 700.0), 10_000.0)
-    assert (found.name, found.is_intended) == ("swapped", False) and found.base == pytest.approx(700, rel=0.06)
+    made_by = explanation(swapped(np.arange(64), 16, 700.0), 10_000.0)
+    assert (made_by.name, made_by.is_intended) == ("swapped", False) and made_by.base == pytest.approx(700, rel=0.06)
 
 
 @pytest.mark.parametrize("rows", [256, 100, 30])
 def test_a_convention_is_no_misreading(rows):
-    found = explanation(sinusoidal(np.arange(rows), 16), 500.0)
-    assert isinstance(found, Identification) and found.base == 10_000
+    made_by = explanation(sinusoidal(np.arange(rows), 16), 500.0)
+    assert isinstance(made_by, Identification) and made_by.base == 10_000
 
 
 def test_noise_is_no_misreading(rng):
     """A convention that is known ill is not a misreading that fits as ill."""
     table = sinusoidal(np.arange(64), 16) + 0.01 * rng.normal(size=(64, 16))
     assert isinstance(explanation(table, 10_000.0), Identification)
-    found = explanation(rng.normal(size=(64, 16)), 10_000.0)
-    assert isinstance(found, Identification) and found.layout is None
+    made_by = explanation(rng.normal(size=(64, 16)), 10_000.0)
+    assert isinstance(made_by, Identification) and made_by.layout is None
 
 
 def test_a_misreading_in_noise(rng):
@@ -64,14 +64,14 @@ def test_the_longest_prefix_that_is_precise():
     """Positions go wrong from row 100 on: 64 rows are named, and what comes later is left to others."""
     pos = np.arange(300.0)
     pos[100:] *= 1.5
-    found = explanation(sinusoidal(pos, 16), 10_000.0)
-    assert (found.layout, found.base) == ("interleaved", 10_000) and found.text.startswith("64 rows")
+    made_by = explanation(sinusoidal(pos, 16), 10_000.0)
+    assert (made_by.layout, made_by.base) == ("interleaved", 10_000) and made_by.text.startswith("64 rows")
 
 
 def test_first_rows_with_wrong_angles():
     pos = np.arange(300.0)
-    found = explanation(sinusoidal(pos + 0.02 * np.sin(pos), 16), 10_000.0)
-    assert found.layout == "interleaved" and found.text.startswith("24 rows")
+    made_by = explanation(sinusoidal(pos + 0.02 * np.sin(pos), 16), 10_000.0)
+    assert made_by.layout == "interleaved" and made_by.text.startswith("24 rows")
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_first_rows_with_wrong_angles():
     ],
 )
 def test_too_little_to_tell(table):
-    found = explanation(table, 10_000.0)
-    assert isinstance(found, Identification) and found.layout is None
+    made_by = explanation(table, 10_000.0)
+    assert isinstance(made_by, Identification) and made_by.layout is None
 
 
 def test_four_rows_and_four_columns_tell():
