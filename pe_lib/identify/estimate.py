@@ -225,6 +225,7 @@ def _best(sample: Sample, circles: Circles, free: bool, thorough: bool) -> Fit |
     best, least, least_start = None, np.inf, np.inf
     for starts in _starts(circles, free, thorough):
         for start in starts:
+            # Polishing is dear: not for what begins worse than the best did.
             error = sample.error(start)
             if error >= min(10 * FITS, 1.2 * least_start):
                 continue
@@ -245,7 +246,7 @@ def _starts(circles: Circles, free: bool, thorough: bool) -> Iterator[list[Fit]]
     offsets: dict[int, float | None] = {}
     for turning in _turnings(circles, free, thorough):
         omega = circles.omega(turning.base)
-        # Turned back, the rows of a pair should point one way.
+        # Turned back, the rows of a pair should point one way; where they do not, no position need be looked for.
         start = np.mean(z * np.exp(-1j * turning.step * row[:, None] * omega), axis=0)  # (pairs,)
         if np.abs(start).min() < 0.7:
             continue

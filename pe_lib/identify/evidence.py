@@ -142,6 +142,7 @@ def gather(encode: Any, d_model: int | None = None, *, base: float = 10_000.0, t
     rows, limit = _longest(probed)
     if not np.isfinite(rows).all():
         return Evidence(rows, base, tolerance, sample, limit)
+    # Asked in this order: the last may ruin its state.
     return Evidence(
         rows,
         base,

@@ -99,6 +99,14 @@ def test_odd_widths(odd, policies):
     assert {fit.odd for fit in near if fit.digits == 0} == policies
 
 
+def test_a_column_that_was_cut_off():
+    """With cosines first it is a sine: each policy leaves out another."""
+    near, _ = fits(
+        sample_of(sinusoidal(np.arange(30), 9, 500.0, layout=LAYOUTS[2], odd="truncate"))[0], np.arange(30)
+    )
+    assert (near[0].layout, near[0].odd, near[0].base) == (LAYOUTS[2], "truncate", 500)
+
+
 def test_three_columns():
     """A pair and a half: the base is known by the sine alone."""
     fit, _ = best(sinusoidal(np.arange(60), 3, 50.0, odd="extra_sine"))

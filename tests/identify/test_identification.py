@@ -7,6 +7,7 @@ import torch
 from pe_lib.controls import control
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
 from pe_lib.identify.identification import identify, identify_values
+from pe_lib.identify.rounding import ROUNDINGS, rows_of
 from pe_lib.sinusoidal import LAYOUTS, ODD, SCHEDULES, frequencies, misread, sinusoidal
 
 ROUNDING = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.2e-2}
@@ -253,7 +254,14 @@ def test_bad_tables(table, error, says):
 
 FAR = Convention("halves", "tensor2tensor", 2000.0, offset=15_492.0)
 SLOW = Convention("interleaved", "tensor2tensor", 4.76e8, offset=294.0)
-HARD = {"far away, few rows": (FAR, (26, 10), 0.005), "slow pairs hide in the noise": (SLOW, (150, 4), 0.01)}
+VERY_FAR = Convention("halves_cos_first", offset=935_914.0)
+WHOLE = Convention(offset=1359.0)
+HARD = {
+    "far away, few rows": (FAR, (26, 10), 0.005),
+    "slow pairs hide in the noise": (SLOW, (150, 4), 0.01),
+    "only the paper's base leads so far": (VERY_FAR, (27, 128), 0.004),
+    "only a whole number is near so far": (WHOLE, (16, 4), 0.001),
+}
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
@@ -277,6 +285,31 @@ def test_wrong_angles_are_accepted_where_that_is_asked():
         pytest.approx(10_000, rel=0.05),
         0,
     )
+
+
+@pytest.mark.parametrize("convention", [Convention(offset=2000.0, base=500.0), Convention(offset=20_000.0)])
+def test_angles_of_float32_far_away(convention):
+    """They are off by more than the radii let one expect."""
+    angles = rows_of(convention, np.arange(60), 32, ROUNDINGS["angles in float32"])
+    identified = identify(angles.astype(np.float32))
+    assert identified.convention == convention and identified.error > 1e-5
+
+
+@pytest.mark.parametrize("d_model", [16, 32])
+@pytest.mark.parametrize("base", [500.0, 1234.0, 777_000.0])
+def test_frequencies_of_float32_have_a_round_base(base, d_model):
+    omega = frequencies(d_model, base).astype(np.float32)
+    table = circles(np.outer(np.arange(60), omega.astype(float)))
+    assert identify(table.astype(np.float32)).base == base
+
+
+def test_noise_may_be_larger_in_later_rows(rng):
+    """Up to ten times as large as in the first; further off a row is another."""
+    table = sinusoidal(np.arange(1500), 16) + 0.01 * rng.normal(size=(1500, 16))
+    table[1400, 3] += 0.3
+    assert identify(table).layout == "interleaved"
+    table[1400, 3] += 0.3
+    assert identify(table).layout is None
 
 
 # Grids
@@ -314,6 +347,9 @@ def test_what_is_no_grid():
     assert identify(table[:, :14]).layout is None  # no four blocks
     assert identify(table[:-1]).layout is None  # no whole rows
     assert identify(0.5 * table).layout is None  # of another scale
+    noise = 0.02 * np.random.default_rng(0).normal(size=(30, 16))
+    assert identify(CONVENTIONS["mae"].table((5, 6), 16) + noise).layout is not None
+    assert identify(0.93 * CONVENTIONS["mae"].table((5, 6), 16) + noise).layout is None
     assert identify(CONVENTIONS["mae"].table((2, 9), 16)).layout is None  # too few rows
 
 

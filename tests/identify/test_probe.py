@@ -69,6 +69,30 @@ def test_ways_of_calling(name):
     assert probed.encodes_batch == (name == "f(x), sequence first")
 
 
+def with_noise(x):
+    """Rows that differ along the batch and along the tokens are not those of a batch taken for time."""
+    return x + np.random.default_rng(0).normal(size=x.shape)
+
+
+def test_what_differs_along_both_axes_is_batch_first():
+    assert probe(with_noise).way is BATCH_FIRST and not probe(with_noise).encodes_batch
+
+
+def with_unnamed_width(pos, columns):
+    return sinusoidal(pos, columns)
+
+
+def with_width_by_default(pos, dim=16):
+    return sinusoidal(pos, dim)
+
+
+def test_what_is_a_width():
+    """A second argument that must be there, or that is called so."""
+    assert "width" in probe(with_unnamed_width).takes and "width" in probe(with_width_by_default).takes
+    assert probe(with_width_by_default).d_model == 64
+    assert "width" not in probe(of_positions).takes
+
+
 def test_where_positions_begin():
     for name in ("f(positions, width)", "f(positions)"):
         rows = probe(WAY_OF[name]).answer(9, start=5).unwrap()

@@ -71,13 +71,15 @@ def table_of(omega, n=4000):
 def test_distances_tell_how_frequencies_were_made():
     i = np.arange(32, dtype=np.float32)
     by_power = 1 / np.float32(10_000) ** (2 * i / np.float32(64))
-    by_logarithm = np.exp(2 * i * np.float32(-np.log(10_000) / 64))
+    factor_first = np.exp(2 * i * np.float32(-np.log(10_000) / 64))
+    product_first = np.exp(np.float32(-np.log(10_000)) * i / np.float32(32))
     exact = frequency_distances(table_of(frequencies(64)), Convention())
     power = frequency_distances(table_of(by_power), Convention())
-    logarithm = frequency_distances(table_of(by_logarithm), Convention())
     assert exact.to_exact < 1e-12 < 1e-8 < min(exact.to_power, exact.to_logarithm)
     assert power.to_power < 1e-12 < 1e-8 < min(power.to_exact, power.to_logarithm)
-    assert logarithm.to_logarithm < 1e-12 < 1e-8 < min(logarithm.to_exact, logarithm.to_power)
+    for by_logarithm in (factor_first, product_first):
+        distances = frequency_distances(table_of(by_logarithm), Convention())
+        assert distances.to_logarithm < 1e-12 < 1e-8 < min(distances.to_exact, distances.to_power)
 
 
 def test_distances_in_any_layout_at_any_scale():
