@@ -20,6 +20,8 @@ KEPT = ("kernelspec", "other_parameters")
 
 def executed(path: Path) -> NotebookNode:
     """The notebook with the outputs of now.  SystemExit, which names the cell, if one fails."""
+    if not path.is_file():
+        raise SystemExit(f"there is no notebook {path}")
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, resources=folder)

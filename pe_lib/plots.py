@@ -1,7 +1,7 @@
 """Figures: each function draws what it is given on the given Axes and returns them; nothing is computed here.
 
-Colour says the family of an encoding (Okabe-Ito), dashes which member it is, the same in every figure.  Use with
-``plt.style.use("pe_lib.style")``.
+Colour says the family of an encoding (Okabe-Ito), its darkness and the dashes which member it is, the same in every
+figure.  Use with ``plt.style.use("pe_lib.style")``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ FAMILY = {
     "content": PURPLE,
 }
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+LIGHT = (1.0, 0.3, 0.75, 0.45, 0.55, 0.2)  # of the members of a family, in their order
 
 
 def families() -> dict[str, list[str]]:
@@ -63,9 +64,15 @@ def _looks() -> dict[str, tuple[str, Any]]:
     """Colour and dashes of each encoding."""
     looks = {}
     for family, names in families().items():
-        for name, dashes in zip(names, DASHES, strict=False):
-            looks[name] = FAMILY[family], dashes
+        for name, dashes, light in zip(names, DASHES, LIGHT, strict=False):
+            looks[name] = _darker(FAMILY[family], light), dashes
     return looks
+
+
+def _darker(colour: str, light: float) -> str:
+    """The colour "#RRGGBB" with a share of its light."""
+    channels = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return "#" + "".join(f"{round(light * channel):02X}" for channel in channels)
 
 
 # name -> colour, dashes: the encodings, and the tables that they are compared with

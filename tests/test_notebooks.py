@@ -226,6 +226,12 @@ def test_execute_stores_what_is_stored(tmp_path):
 
 
 @pytest.mark.slow
+def test_execute_names_a_notebook_that_is_not_there(tmp_path):
+    done = execute(tmp_path / "none.ipynb")
+    assert done.returncode == 1 and done.stderr == f"there is no notebook {tmp_path / 'none.ipynb'}\n"
+
+
+@pytest.mark.slow
 def test_execute_leaves_a_notebook_whose_cell_fails(tmp_path):
     path = tmp_path / "fails.ipynb"
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})

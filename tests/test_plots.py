@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
 
 from pe_lib import plots
 from pe_lib.controls import CONTROLS
@@ -32,7 +32,11 @@ def test_families_are_the_modules_of_the_classes():
         expected.setdefault(encoding.__module__.rpartition(".")[2], []).append(name)
     assert plots.families() == expected
     for family, names in expected.items():
-        assert {plots.LOOK[name][0] for name in names} == {plots.FAMILY[family]}
+        assert plots.LOOK[names[0]][0] == plots.FAMILY[family]
+        colours = [rgb_to_hsv(to_rgb(plots.LOOK[name][0])) for name in names]
+        assert len({plots.LOOK[name][0] for name in names}) == len(names) or family == "base"
+        np.testing.assert_allclose([hue for hue, _, _ in colours], colours[0][0], atol=0.01)  # only darker
+        assert all(value <= colours[0][2] for _, _, value in colours)
 
 
 def test_table_is_signed_and_white_at_zero(ax):
