@@ -38,7 +38,7 @@ tables: .venv/installed  ## renew what is generated: the tables of README and no
 	$(BIN)/python .ci/tables.py
 
 records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
-	$(BIN)/python -m pe_lib.runs.records $(NAME)
+	$(BIN)/python -m pe_lib.runs.make_records $(NAME)
 
 lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks

@@ -16,12 +16,12 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def size(name: str, value: int, *, even: bool = False, least: int = 1) -> int:
-    """A whole number of at least ``least``; ``even`` asks for an even one."""
-    wanted = f"{'an even' if even else 'a whole'} number >= {least}"
+def size(name: str, value: int, *, even: bool = False, least: int = 1, most: int | None = None) -> int:
+    """A whole number from ``least`` to ``most``; ``even`` asks for an even one."""
+    wanted = f"{'an even' if even else 'a whole'} number {_range(least, most)}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
-    if value < least or (even and value % 2):
+    if value < least or (most is not None and value > most) or (even and value % 2):
         raise ValueError(f"{name} must be {wanted}, got {value}")
     return int(value)
 
@@ -40,12 +40,21 @@ def real(name: str, value: float, *, above: float = -math.inf) -> float:
     return number
 
 
+def between(name: str, value: float, least: float, most: float) -> float:
+    """A number from ``least`` to ``most``."""
+    number = real(name, value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be a number {_range(least, most)}, got {number:g}")
+    return number
+
+
 def share(name: str, value: float) -> float:
     """A number from 0 to 1."""
-    number = real(name, value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{name} must be from 0 to 1, got {number}")
-    return number
+    return between(name, value, 0, 1)
+
+
+def _range(least: float, most: float | None) -> str:
+    return f">= {least:,.10g}" if most is None else f"from {least:,.10g} to {most:,.10g}"
 
 
 def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Floats:

@@ -15,7 +15,9 @@ def refused(error, message, function, *args, **kwargs):
         function(*args, **kwargs)
 
 
-@pytest.mark.parametrize(("value", "options"), [(1, {}), (np.int64(7), {}), (0, {"least": 0}), (4, {"even": True})])
+@pytest.mark.parametrize(
+    ("value", "options"), [(1, {}), (np.int64(7), {}), (0, {"least": 0}), (4, {"even": True}), (4, {"most": 4})]
+)
 def test_sizes(value, options):
     size = check.size("n", value, **options)
     assert size == value and type(size) is int
@@ -30,6 +32,7 @@ def test_sizes(value, options):
         pytest.param(
             ValueError, 2, {"even": True, "least": 4}, "n must be an even number >= 4, got 2", id="even, low"
         ),
+        pytest.param(ValueError, 9, {"most": 8}, "n must be a whole number from 1 to 8, got 9", id="above most"),
         pytest.param(TypeError, 3.0, {}, "n must be a whole number >= 1, got 3.0 of type float", id="float"),
         pytest.param(TypeError, True, {}, "n must be a whole number >= 1, got True of type bool", id="bool"),
         pytest.param(TypeError, "3", {}, "n must be a whole number >= 1, got '3' of type str", id="text"),
@@ -63,10 +66,16 @@ def test_real_numbers_refused(error, value, options, message):
     refused(error, message, check.real, "x", value, **options)
 
 
+def test_between():
+    assert [check.between("base", value, 10, 1e4) for value in (10, np.float32(99), 10_000)] == [10.0, 99.0, 10_000.0]
+    refused(ValueError, "base must be a number from 10 to 10,000, got 9.99", check.between, "base", 9.99, 10, 1e4)
+    refused(ValueError, "base must be a number from 10 to 10,000, got 10001", check.between, "base", 10_001, 10, 1e4)
+
+
 def test_shares():
     assert [check.share("p", value) for value in (0, 0.25, 1)] == [0.0, 0.25, 1.0]
-    refused(ValueError, "p must be from 0 to 1, got -0.1", check.share, "p", -0.1)
-    refused(ValueError, "p must be from 0 to 1, got 1.5", check.share, "p", 1.5)
+    refused(ValueError, "p must be a number from 0 to 1, got -0.1", check.share, "p", -0.1)
+    refused(ValueError, "p must be a number from 0 to 1, got 1.5", check.share, "p", 1.5)
     refused(TypeError, "p must be a finite number, got None of type NoneType", check.share, "p", None)
 
 

@@ -600,7 +600,7 @@ BAD = {
     "between rows": (lambda: no_rows(0.5), ValueError, "pos must be whole numbers"),
     "before the rows": (lambda: no_rows(-1.0), ValueError, "from 0 to 23"),
     "after the rows": (lambda: no_rows(24.0), ValueError, "from 0 to 23"),
-    "p": (lambda: Rotary(8, p=1.5), ValueError, "p must be from 0 to 1, got 1.5"),
+    "p": (lambda: Rotary(8, p=1.5), ValueError, "p must be a number from 0 to 1, got 1.5"),
     "pairing": (lambda: Rotary(8, pairing="neox"), ValueError, "pairing must be one of interleaved, half"),
     "rotary_dim": (lambda: Rotary(8, rotary_dim=10), ValueError, "rotary_dim must be at most head_dim = 8, got 10"),
     "rotary_dim 0": (

@@ -283,8 +283,10 @@ half = partial(rotate, pairing="half")
         pytest.param(partial(half, np.ones((2, 4)), [0, np.inf]), "pos must be finite", id="pos is inf"),
         pytest.param(partial(half, np.ones((1, 4)), [[0]]), "pos must have 1 axes", id="pos has two axes"),
         pytest.param(partial(half, np.ones((2, 4)), [0, 1], 1.0), "base must be a finite number > 1", id="base"),
-        pytest.param(partial(half, np.ones((2, 4)), [0, 1], p=2), "p must be from 0 to 1, got 2.0", id="p too large"),
-        pytest.param(partial(frequencies, 8, p=-0.1), "p must be from 0 to 1, got -0.1", id="p negative"),
+        pytest.param(
+            partial(half, np.ones((2, 4)), [0, 1], p=2), "p must be a number from 0 to 1, got 2", id="p too large"
+        ),
+        pytest.param(partial(frequencies, 8, p=-0.1), "p must be a number from 0 to 1, got -0.1", id="p negative"),
         pytest.param(partial(frequencies, 7), "head_dim must be an even number >= 2, got 7", id="head_dim"),
         pytest.param(partial(xpos_scale, 7), "head_dim must be an even number >= 2, got 7", id="xpos head_dim"),
         pytest.param(partial(xpos_scale, 8, 0), "gamma must be a finite number > 0, got 0.0", id="xpos gamma"),

@@ -2,14 +2,15 @@
 
     python -m pe_lib.runs NOTEBOOK [NOTEBOOK ...] --out DIR
     python -m pe_lib.runs NOTEBOOK --grid seed=0:5 --grid encoding=nope,sinusoidal --out DIR
-    python -m pe_lib.runs.records NAME
+    python -m pe_lib.runs.make_records NAME
 
 A run is one notebook with one set of parameters.  It leaves the executed notebook and then, last and
 whole, its record: a JSON file with the parameters, the versions, the result and what the notebook gave
 to `collection.report`.  A run whose record says ok for the same cells, parameters, code and data is kept.
 
 One way through: `notebook` and `digest` (what is to be run, and of which code) -> `plan` -> `cluster` and `execute`
--> `store` (records, and their table) -> `records` (the tables of data/results, from data/experiments.toml).
+-> `store` (records, and their table) -> `make_records` (the tables of
+data/results, from data/experiments.toml).
 """
 
 from pe_lib.runs.cluster import run

@@ -1,7 +1,7 @@
 """The tables of ``data/results``: each is the records of one grid of ``data/experiments.toml``, kept with the code.
 
-    python -m pe_lib.runs.records         lists them, with what is missing or out of date
-    python -m pe_lib.runs.records NAME    makes or completes data/results/NAME.csv
+    python -m pe_lib.runs.make_records         lists them, with what is missing or out of date
+    python -m pe_lib.runs.make_records NAME    makes or completes data/results/NAME.csv
 
 A row is done if it has the parameters of a run of the grid and the digest of the code that this run would execute
 now.  Only the others are run, into ``build/NAME``.  The file is written whole, in the order of the grid, once all
@@ -27,7 +27,7 @@ from pe_lib.runs.plan import Job, Run, grid, is_span, plan, span
 from pe_lib.runs.store import finished, rows
 from pe_lib.runs.summary import aligned, summary
 
-PROGRAM = "python -m pe_lib.runs.records"
+PROGRAM = "python -m pe_lib.runs.make_records"
 ORIGIN = ("pe_lib", "commit", "clean", "processor")  # the last columns: where a row comes from
 
 Row = dict[str, str]  # as the file spells it

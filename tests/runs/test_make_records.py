@@ -15,7 +15,7 @@ import pytest
 from runs_toys import commit, notebook
 
 from pe_lib import collection, plots
-from pe_lib.runs import cluster, digest, plan, records
+from pe_lib.runs import cluster, digest, make_records, plan
 from pe_lib.runs.store import finished, store
 
 TOP = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def top(tmp_path, monkeypatch, fake) -> Path:
 @pytest.fixture
 def table(top, fake, capsys) -> Path:
     """The table of toy, made and committed."""
-    assert records.main(["toy"]) == 0
+    assert make_records.main(["toy"]) == 0
     commit(top)
     fake.ran.clear()
     capsys.readouterr()
@@ -117,13 +117,13 @@ def change(top: Path, table: Path, where: dict, **values) -> None:
         row.update(values)
         if not values:
             rows.remove(row)
-    table.write_text(records.as_csv(rows))
+    table.write_text(make_records.as_csv(rows))
     commit(top)
 
 
 def test_from_nothing_in_the_order_of_the_grid(top, fake, capsys):
     head = commit(top)
-    assert records.main(["toy"]) == 0
+    assert make_records.main(["toy"]) == 0
     text = (top / "data" / "results" / "toy.csv").read_text()
     assert text.splitlines()[0] == HEADER
     rows = lines(top / "data" / "results" / "toy.csv")
@@ -144,7 +144,7 @@ def test_from_nothing_in_the_order_of_the_grid(top, fake, capsys):
 def test_nothing_to_do(top, table, fake, capsys):
     before = table.stat().st_mtime_ns, table.read_bytes()
     shutil.rmtree(top / "build")
-    assert records.main(["toy"]) == 0
+    assert make_records.main(["toy"]) == 0
     assert fake.ran == [] and (table.stat().st_mtime_ns, table.read_bytes()) == before
     assert capsys.readouterr().out == f"{table}: nothing to do\n"
 
@@ -155,7 +155,7 @@ def test_one_point_missing(top, table, fake, capsys):
     assert len(lines(table)) == 10
     shutil.rmtree(top / "build")
     head = commit(top)
-    assert records.main(["toy"]) == 0 and fake.ran == [("nope", 1)]
+    assert make_records.main(["toy"]) == 0 and fake.ran == [("nope", 1)]
     now = lines(table)
     assert [row["commit"] for row in now[2:4]] == [head] * 2 and {row["commit"] for row in now[:2] + now[4:]} != {
         head
@@ -173,14 +173,14 @@ def test_one_point_out_of_date(top, table, fake, values):
     whole = lines(table)
     change(top, table, {"encoding": "learned:std=0.1", "seed": "0"}, **values, loss="77")
     shutil.rmtree(top / "build")
-    assert records.main(["toy"]) == 0 and fake.ran == [("learned:std=0.1", 0)]
+    assert make_records.main(["toy"]) == 0 and fake.ran == [("learned:std=0.1", 0)]
     assert [row | {"commit": ""} for row in lines(table)] == [row | {"commit": ""} for row in whole]
 
 
 def test_one_row_of_a_point_out_of_date_is_the_whole_point(top, table, fake):
     change(top, table, {"encoding": "nope", "seed": "2", "step": "50"}, pe_lib="0.1.0+0123456789ab")
     shutil.rmtree(top / "build")
-    assert records.main(["toy"]) == 0 and fake.ran == [("nope", 2)] and len(lines(table)) == 12
+    assert make_records.main(["toy"]) == 0 and fake.ran == [("nope", 2)] and len(lines(table)) == 12
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_what_makes_a_table_out_of_date(top, table, fake, name, text, number):
     (version,) = {row["pe_lib"] for row in lines(table)}
     (top / name).write_text(text)
     commit(top)
-    assert records.main(["toy"]) == 0 and len(fake.ran) == number
+    assert make_records.main(["toy"]) == 0 and len(fake.ran) == number
     (now,) = {row["pe_lib"] for row in lines(table)}
     assert (now != version) == (number > 0)
 
@@ -205,7 +205,7 @@ def test_what_makes_a_table_out_of_date(top, table, fake, name, text, number):
 def test_another_experiment_makes_its_table_out_of_date(top, table, fake):
     notebook(top / "notebooks" / "toy.ipynb", "from pe_lib.used import VALUE", "VALUE = 2")
     commit(top)
-    assert records.main(["toy"]) == 0 and len(fake.ran) == 6
+    assert make_records.main(["toy"]) == 0 and len(fake.ran) == 6
 
 
 def test_a_new_parameter_of_the_experiment_is_a_new_column(top, table, fake):
@@ -215,7 +215,7 @@ def test_a_new_parameter_of_the_experiment_is_a_new_column(top, table, fake):
         parameters="new = 1\nseed = 0\nencoding = 'nope'",
     )
     commit(top)
-    assert records.main(["toy"]) == 0 and len(fake.ran) == 6
+    assert make_records.main(["toy"]) == 0 and len(fake.ran) == 6
     assert list(lines(table)[0])[:3] == ["new", "seed", "encoding"] and "lr" not in lines(table)[0]
 
 
@@ -223,14 +223,14 @@ def test_another_grid_orders_drops_and_adds_without_repeating(top, table, fake):
     text = EXPERIMENTS.replace('["nope", "learned:std=0.1"]', '["rope", "nope"]').replace('"0:3"', "[2, 0]")
     (top / "data" / "experiments.toml").write_text(text)
     commit(top)
-    assert records.main(["toy"]) == 0 and fake.ran == [("rope", 2), ("rope", 0)]
+    assert make_records.main(["toy"]) == 0 and fake.ran == [("rope", 2), ("rope", 0)]
     points = [("rope", "2"), ("rope", "0"), ("nope", "2"), ("nope", "0")]
     assert [(row["encoding"], row["seed"]) for row in lines(table)[::2]] == points
     commit(top)
     (top / "data" / "experiments.toml").write_text(text.replace('["rope", "nope"]', '["nope", "rope"]'))
     commit(top)
     fake.ran.clear()
-    assert records.main(["toy"]) == 0 and fake.ran == []
+    assert make_records.main(["toy"]) == 0 and fake.ran == []
     assert [row["encoding"] for row in lines(table)[::4]] == ["nope", "rope"]
 
 
@@ -239,29 +239,31 @@ def test_a_tree_that_is_not_clean_is_refused(top, table, fake, capsys, name):
     change(top, table, {"seed": "1"})
     before = table.read_bytes()
     (top / name).write_text("changed\n")
-    assert records.main(["toy"]) == 2 and fake.ran == [] and table.read_bytes() == before
+    assert make_records.main(["toy"]) == 2 and fake.ran == [] and table.read_bytes() == before
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err.count("\n") == 1
-    assert shown.err.startswith(f"python -m pe_lib.runs.records: {table} is written from a clean tree only")
+    assert shown.err.startswith(f"python -m pe_lib.runs.make_records: {table} is written from a clean tree only")
 
 
 def test_the_table_itself_may_have_changed(top, table, fake):
     whole = table.read_bytes()
     table.write_bytes(whole[: whole.index(b"\n") + 1])
-    assert records.main(["toy"]) == 0 and table.read_bytes() == whole
+    assert make_records.main(["toy"]) == 0 and table.read_bytes() == whole
     assert fake.ran == []  # all were kept in build/toy
 
 
 def test_outside_of_a_checkout_nothing_is_written(top, fake, capsys):
     shutil.rmtree(top / ".git")
-    assert records.main(["toy"]) == 2 and fake.ran == []
+    assert make_records.main(["toy"]) == 2 and fake.ran == []
     assert "from a git checkout only" in capsys.readouterr().err
     assert not (top / "data" / "results" / "toy.csv").exists()
 
 
 def test_an_unknown_name_lists_the_names(top, capsys):
-    assert records.main(["toi"]) == 2
-    assert capsys.readouterr().err == "python -m pe_lib.runs.records: NAME must be one of toy, other, got 'toi'\n"
+    assert make_records.main(["toi"]) == 2
+    assert (
+        capsys.readouterr().err == "python -m pe_lib.runs.make_records: NAME must be one of toy, other, got 'toi'\n"
+    )
 
 
 def test_a_failing_run_leaves_the_file_and_what_is_finished_is_kept(top, table, fake, capsys):
@@ -269,15 +271,15 @@ def test_a_failing_run_leaves_the_file_and_what_is_finished_is_kept(top, table, 
     shutil.rmtree(top / "build")
     before = table.read_bytes()
     fake.fails = {1}
-    assert records.main(["toy"]) == 1 and table.read_bytes() == before
+    assert make_records.main(["toy"]) == 1 and table.read_bytes() == before
     shown = capsys.readouterr()
     *lines_shown, failure = shown.out.splitlines()
     assert [line.split()[-1] for line in lines_shown] == ["result", "ok", "FAILED", "ok"]
     assert failure.endswith(".ipynb encoding=nope seed=1: KilledWorker: died")
-    assert shown.err == f"python -m pe_lib.runs.records: {table} is as it was\n"
+    assert shown.err == f"python -m pe_lib.runs.make_records: {table} is as it was\n"
     fake.ran.clear()
     fake.fails = set()
-    assert records.main(["toy"]) == 0 and fake.ran == [("nope", 1)] and len(lines(table)) == 12
+    assert make_records.main(["toy"]) == 0 and fake.ran == [("nope", 1)] and len(lines(table)) == 12
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[:4]] == ["result", "kept", "ok", "kept"]
 
 
@@ -290,18 +292,18 @@ def test_a_write_that_fails_leaves_the_file(top, table, fake, monkeypatch, capsy
 
     monkeypatch.setattr(os, "replace", no_room)
     monkeypatch.setattr(fake, "one", lambda planned, _: planned.draft() | {"result": "ok", "results": [{"loss": 1}]})
-    assert records.main(["toy"]) == 2 and table.read_bytes() == before
+    assert make_records.main(["toy"]) == 2 and table.read_bytes() == before
     assert capsys.readouterr().err.endswith("no room\n")
     assert sorted(path.name for path in table.parent.iterdir()) == ["by_hand.csv", "toy.csv"]
 
 
 def test_a_kept_run_of_a_tree_that_was_not_clean_is_refused(top, fake, capsys):
     (top / "notes.txt").write_text("x")
-    experiment = records.experiments()["toy"]
+    experiment = make_records.experiments()["toy"]
     fake.run(experiment.jobs()[1:2], experiment.folder)
     (top / "notes.txt").unlink()
     fake.ran.clear()
-    assert records.main(["toy"]) == 2 and fake.ran == []
+    assert make_records.main(["toy"]) == 2 and fake.ran == []
     (kept,) = (top / "build" / "toy").glob("*.json")
     assert capsys.readouterr().err.endswith(f"{kept} was run from a tree that was not clean: remove it\n")
 
@@ -316,7 +318,7 @@ def test_a_kept_run_of_a_tree_that_was_not_clean_is_refused(top, fake, capsys):
 )
 def test_results_that_would_not_be_found_again_are_refused(top, fake, capsys, results, says):
     fake.results = lambda parameters: results
-    assert records.main(["toy"]) == 2 and says in capsys.readouterr().err
+    assert make_records.main(["toy"]) == 2 and says in capsys.readouterr().err
     assert not (top / "data" / "results" / "toy.csv").exists()
 
 
@@ -325,7 +327,7 @@ def test_an_interruption(top, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cluster, "run", interrupted)
-    assert records.main(["toy"]) == 130
+    assert make_records.main(["toy"]) == 130
     assert capsys.readouterr().err == "interrupted; what is finished is kept in build/toy\n"
 
 
@@ -334,7 +336,7 @@ def test_without_a_name_they_are_listed(top, table, capsys):
     change(top, table, {"seed": "1"})
     change(top, table, {"seed": "2", "encoding": "nope"}, pe_lib="0.1.0+0123456789ab")
     (top / "notes.txt").write_text("a tree that is not clean is listed as well")
-    assert records.main([]) == 0
+    assert make_records.main([]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "name   runs  done  missing  out of date  rows of",
         f"toy    6     3     2        1            {version} (6), 0.1.0+0123456789ab (2)",
@@ -344,7 +346,7 @@ def test_without_a_name_they_are_listed(top, table, capsys):
 
 def test_the_table_for_the_readme(top):
     notebooks = "[toy](../notebooks/toy.ipynb) | [reader](../notebooks/reader.ipynb)"
-    assert records.results_table().splitlines() == [
+    assert make_records.results_table().splitlines() == [
         "| file | what | made by | read by |",
         "|---|---|---|---|",
         f"| `results/toy.csv` | 6 training runs: two encodings, three seeds | {notebooks} |",
@@ -355,7 +357,7 @@ def test_the_table_for_the_readme(top):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[toy", "python -m pe_lib.runs.records: "),
+        ("[toy", "python -m pe_lib.runs.make_records: "),
         ("[toy]\nwhat = 'x'", "toy in experiments.toml must have grid, notebook, read_by, what, got what"),
         (EXPERIMENTS.replace("what", "why", 1), "got grid, notebook, read_by, why"),
         (EXPERIMENTS.replace('"0:3"', '"3"'), "a grid needs a name, and a list of one value or more for each"),
@@ -367,33 +369,33 @@ def test_the_table_for_the_readme(top):
 def test_experiments_that_are_refused(top, fake, capsys, text, says):
     (top / "data" / "experiments.toml").write_text(text)
     commit(top)
-    assert records.main(["toy"]) == 2 and fake.ran == []
+    assert make_records.main(["toy"]) == 2 and fake.ran == []
     assert says in capsys.readouterr().err
 
 
 def test_without_experiments_the_package_is_installed(top, capsys):
     (top / "data" / "experiments.toml").unlink()
-    assert records.main([]) == 2
+    assert make_records.main([]) == 2
     assert "records are made in a checkout of the project" in capsys.readouterr().err
 
 
 # The experiments of this project
 
 
-@pytest.fixture(params=records.experiments().values(), ids=lambda experiment: experiment.name)
-def experiment(request) -> records.Experiment:
+@pytest.fixture(params=make_records.experiments().values(), ids=lambda experiment: experiment.name)
+def experiment(request) -> make_records.Experiment:
     return request.param
 
 
 def test_the_tables_hold_the_grids_in_their_order(experiment):
-    rows = records.read_rows(experiment.target)
-    points = records.points(experiment)
+    rows = make_records.read_rows(experiment.target)
+    points = make_records.points(experiment)
     assert [row for point in points for row in point.rows] == rows
     assert len(points) == experiment.size and all(point.rows for point in points)
 
 
 def test_the_tables_are_spelt_as_they_would_be_written(experiment):
-    assert records.as_csv(records.read_rows(experiment.target)) == experiment.target.read_text()
+    assert make_records.as_csv(make_records.read_rows(experiment.target)) == experiment.target.read_text()
 
 
 def test_the_notebooks_of_an_experiment_are_there_and_read_it(experiment):
@@ -404,19 +406,19 @@ def test_the_notebooks_of_an_experiment_are_there_and_read_it(experiment):
 
 def test_every_table_has_its_experiment():
     tables = sorted(path.stem for path in (TOP / "data" / "results").glob("*.csv"))
-    assert tables == sorted(records.experiments())
+    assert tables == sorted(make_records.experiments())
 
 
 def test_what_is_known_of_the_commits(experiment):
     """A digest belongs to one commit; what has none says so in words."""
-    rows = records.read_rows(experiment.target)
+    rows = make_records.read_rows(experiment.target)
     commits = Counter((row["pe_lib"], row["commit"]) for row in rows)
     assert len({version for version, _ in commits}) == len(commits)
     assert all(commit == "unknown" or len(commit) == 12 for _, commit in commits)
 
 
 def test_the_readme_has_the_table_of_now():
-    assert f"]]] -->\n{records.results_table()}\n<!-- [[[end]]] -->" in (TOP / "data" / "README.md").read_text()
+    assert f"]]] -->\n{make_records.results_table()}\n<!-- [[[end]]] -->" in (TOP / "data" / "README.md").read_text()
 
 
 # For real
@@ -437,7 +439,7 @@ def test_a_checkout_makes_its_records(tmp_path):
     table = top / "data" / "results" / "toy.csv"
 
     def make(*arguments):
-        command = [sys.executable, "-m", "pe_lib.runs.records", *arguments]
+        command = [sys.executable, "-m", "pe_lib.runs.make_records", *arguments]
         environment = os.environ | {"PYTHONPATH": str(top)}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
 
@@ -458,8 +460,8 @@ def test_a_checkout_makes_its_records(tmp_path):
 
 def test_all_stands_for_every_encoding_that_is_not_named():
     registry = [name for members in plots.families().values() for name in members]
-    names = records.with_all(["all", "t5", "t5:max_distance=32", "rope_nope:every=2"])
+    names = make_records.with_all(["all", "t5", "t5:max_distance=32", "rope_nope:every=2"])
     assert [name for name in names if ":" not in name] == [name for name in registry if name != "rope_nope"]
     assert names.index("t5:max_distance=32") == names.index("t5") + 1
     assert names.index("rope_nope:every=2") == registry.index("rope_nope")
-    assert records.with_all(["rope", "nope"]) == ["rope", "nope"]
+    assert make_records.with_all(["rope", "nope"]) == ["rope", "nope"]
