@@ -8,7 +8,7 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 300
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help notebooks test quick lint types unit execute tables records lab clean
+.PHONY: help notebooks test quick lint types unit sweep execute tables records lab clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ types: .venv/installed  ## the type checker on the package
 
 unit: .venv/installed  ## unit tests that are not slow, and the examples in docstrings
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --doctest-modules tests pe_lib
+
+sweep: .venv/installed  ## every tutorial at hundreds of parameters inside its limits, an hour or two; NB=... for one
+	POINTS=400 $(BIN)/python -m pytest -n auto tests/test_limits.py $(if $(NB),-k $(basename $(notdir $(NB))))
 
 execute: .venv/installed  ## execute a notebook and store its outputs: make execute NB=notebooks/04_frequencies.ipynb
 	$(BIN)/python .ci/execute.py $(or $(NB),$(error say which: make execute NB=notebooks/04_frequencies.ipynb))
