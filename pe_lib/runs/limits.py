@@ -429,7 +429,9 @@ def _near(limits: dict[str, Limits], wishes: Values, rng: np.random.Generator) -
     for name, wish in wishes.items():
         if not _is_inside(limits, _with(values, name, wish)):
             drawn = [limits[name].draw(rng) for _ in range(TRIES)]
-            inside = [value for value in drawn if _is_inside(limits, _with(values, name, value))]
+            inside = [
+                value for value in [*limits[name].ends(rng), *drawn] if _is_inside(limits, _with(values, name, value))
+            ]
             if not inside:
                 raise ValueError(f"no value of {name} keeps to its limits with {values}")
             wish = min(inside, key=lambda value: _gap(value, wish))
