@@ -49,7 +49,11 @@ def test_the_settings_disable_more_and_more(elsewhere):
 
 def test_what_is_not_switched_is_named(elsewhere, answers, monkeypatch, capsys):
     monkeypatch.setattr(elsewhere.subprocess, "run", lambda *args, **options: Done(0))
-    answers += [{"PyTorch": "AVX512", "threads": 1}, {"PyTorch": "AVX2", "threads": 1}, {"PyTorch": "AVX512", "threads": 2}]
+    answers += [
+        {"PyTorch": "AVX512", "threads": 1},
+        {"PyTorch": "AVX2", "threads": 1},
+        {"PyTorch": "AVX512", "threads": 2},
+    ]
     monkeypatch.setattr(elsewhere, "settings", lambda: {"first": {}, "second": {}})
     assert elsewhere.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
