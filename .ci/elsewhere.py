@@ -1,8 +1,9 @@
 """The checks under other arithmetic than that of this machine:  python .ci/elsewhere.py [PYTEST ARGUMENT ...]
 
-Each setting takes away what this processor has and others have not, and changes what no result may depend on: threads,
-locale, time zone, hash seed.  A process of its own says first what took effect; what did not is named.  Then the fast
-unit tests run, and the notebooks against their stored outputs; arguments replace both.  Exit status 1 if one fails.
+Each setting takes away what this processor has and others have not, and changes what no result may depend on:
+threads, locale, time zone, hash seed.  A process of its own says first what took effect; what did not is named.
+Then the fast unit tests run, and the notebooks against their stored outputs; arguments replace both.  Exit status 1
+if one fails.
 """
 
 import json
