@@ -7,12 +7,13 @@ Arguments are checked at the door by `check`: what cannot be used raises ValueEr
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigvalsh, toeplitz
 from scipy.spatial import cKDTree
 from scipy.special import sici
 
 from pe_lib import check
 from pe_lib.check import Floats
-from pe_lib.sinusoidal import frequencies
+from pe_lib.sinusoidal import frequencies, kernel
 
 
 def wavelengths(d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> Floats:
@@ -97,6 +98,37 @@ def effective_rank(table: ArrayLike, share: float = 0.99) -> int:
     held = np.cumsum(energy) / energy.sum()
     # Rounding may leave the full sum a hair under share = 1.
     return min(int(np.searchsorted(held, share)) + 1, len(energy))
+
+
+def energies(length: int, d_model: int, base: float = 10_000.0) -> Floats:
+    """Squared singular values of the table of positions 0 .. length - 1, largest first.  -> (min(length, d_model),)
+
+    Without the table, so that long and wide ones can be asked for.  Moving all rows by one shift is a rotation, which
+    changes no singular value, so positions are counted from the middle of the window.  There sines are odd and
+    cosines even, hence orthogonal; sum_p cos(ap) cos(bp) = [D(a - b) + D(a + b)] / 2, and for sines with a minus,
+    where D(x) = sum_p cos(xp) = sin(length x / 2) / sin(x / 2) is the Dirichlet kernel.
+    Values below about 1e-13 of the sum are rounding.
+
+    >>> energies(2, 4).round(2).tolist()  # two rows with the dot products K(0) = 2, K(1) = 1.54
+    [3.54, 0.46]
+    """
+    length = check.size("length", length)
+    omega = frequencies(d_model, base)
+    if length <= len(omega):
+        gram = toeplitz(kernel(np.arange(length), d_model, base))  # (t, t) of the rows
+        values = eigvalsh(gram)
+    else:
+        near, far = _dirichlet(omega[:, None] - omega, length), _dirichlet(omega[:, None] + omega, length)
+        values = np.concatenate([eigvalsh((near + far) / 2), eigvalsh((near - far) / 2)])
+    largest_first = np.sort(values)[::-1]
+    return np.maximum(largest_first[:length], 0)
+
+
+def _dirichlet(x: Floats, length: int) -> Floats:
+    """Sum of cos(x p) over ``length`` whole steps around 0, for 0 <= |x| <= 2."""
+    half = np.sin(x / 2)
+    safe = np.where(half == 0, 1, half)
+    return np.where(half == 0, length, np.sin(length * x / 2) / safe)
 
 
 def constant_columns(table: ArrayLike, threshold: float = 0.01) -> NDArray[np.bool_]:

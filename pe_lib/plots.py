@@ -36,8 +36,17 @@ FAMILY = {
     "distance": ORANGE,
     "content": PURPLE,
 }
-DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-LIGHT = (1.0, 0.3, 0.75, 0.45, 0.55, 0.2)  # of the members of a family, in their order
+# The first member of a family is drawn through, in its colour; the others are broken, and darker by turns.
+BROKEN: tuple[Any, ...] = (
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (2, 1)),
+    (0, (8, 2, 2, 2)),
+)
+LIGHT = (1.0, 0.6)
 
 
 def families() -> dict[str, list[str]]:
@@ -63,9 +72,11 @@ def families() -> dict[str, list[str]]:
 def _looks() -> dict[str, tuple[str, Any]]:
     """Colour and dashes of each encoding."""
     looks = {}
-    for family, names in families().items():
-        for name, dashes, light in zip(names, DASHES, LIGHT, strict=False):
-            looks[name] = _darker(FAMILY[family], light), dashes
+    for place, (family, names) in enumerate(families().items()):
+        for member, name in enumerate(names):
+            # Families begin at other dashes, so that dark members of two of them are not dashed alike.
+            dashes = BROKEN[(2 * place + member) % len(BROKEN)] if member else "-"
+            looks[name] = _darker(FAMILY[family], LIGHT[member % len(LIGHT)]), dashes
     return looks
 
 

@@ -76,7 +76,7 @@ def sinusoidal(
     angle = moved[..., None] * omega  # (..., n_pair) radian
     zero = np.zeros_like(angle[..., :1])
     waves = np.concatenate([np.sin(angle), np.cos(angle), zero], axis=-1)
-    return check.real("scale", scale) * waves[..., order]
+    return check.real("scale", scale) * np.take(waves, order, axis=-1)
 
 
 def column_order(d_model: int, *, layout: str = "interleaved", odd: str = "error") -> Integers:

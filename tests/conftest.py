@@ -8,7 +8,7 @@ import pytest
 
 # Read when torch and matplotlib are imported, here and by the kernels of notebooks.  A kernel draws into its notebook
 # all the same, which MPLBACKEND would forbid.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "matplotlibrc")
 
 

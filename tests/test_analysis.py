@@ -68,6 +68,18 @@ def test_effective_rank(rng):
     assert analysis.effective_rank(np.eye(4), 0.5) == 2  # the energy that is asked for, exactly
 
 
+@pytest.mark.parametrize(
+    ("length", "d_model", "base"),
+    [(1, 8, 1e4), (2, 64, 1e8), (31, 64, 1e4), (33, 64, 10), (300, 64, 1e8), (64, 64, 500), (500, 2, 1e4)],
+)
+def test_energies_are_squared_singular_values(length, d_model, base):
+    expected = np.linalg.svd(sinusoidal(np.arange(length), d_model, base), compute_uv=False) ** 2
+    energies = analysis.energies(length, d_model, base)
+    assert energies.shape == expected.shape
+    assert np.allclose(energies, expected, atol=1e-12 * expected.sum())
+    assert energies.sum() == pytest.approx(length * d_model / 2, rel=1e-12) and (energies >= 0).all()
+
+
 def test_effective_rank_of_all_energy_is_the_number_of_columns(rng):
     """Also where the shares add up to a hair less than 1, as they do for some of these."""
     tables = rng.normal(size=(60, 20, 12))

@@ -1,5 +1,7 @@
 """Figures, tested by what they contain: data, limits, labels, colours."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -23,7 +25,20 @@ def ax():
 
 def test_every_encoding_and_reading_has_its_own_look():
     assert {*ENCODINGS, *CONTROLS} <= set(plots.LOOK)
-    assert len(set(map(str, plots.LOOK.values()))) == len(plots.LOOK)  # colour and dashes together
+    dashed_alike = {}
+    for colour, dashes in plots.LOOK.values():
+        dashed_alike.setdefault(str(dashes), []).append(np.array(to_rgb(colour)))
+    for colours in dashed_alike.values():
+        assert all(np.linalg.norm(one - other) > 0.25 for one, other in itertools.combinations(colours, 2))
+
+
+@pytest.mark.parametrize("n", [6, 14])
+def test_a_family_may_grow(monkeypatch, n):
+    """The looks of many members are there, and no two alike."""
+    names = [f"member_{member}" for member in range(n)]
+    monkeypatch.setattr(plots, "families", lambda: {"turning": names})
+    looks = plots._looks()
+    assert list(looks) == names and len(set(map(str, looks.values()))) == n
 
 
 def test_families_are_the_modules_of_the_classes():
@@ -34,7 +49,7 @@ def test_families_are_the_modules_of_the_classes():
     for family, names in expected.items():
         assert plots.LOOK[names[0]][0] == plots.FAMILY[family]
         colours = [rgb_to_hsv(to_rgb(plots.LOOK[name][0])) for name in names]
-        assert len({plots.LOOK[name][0] for name in names}) == len(names) or family == "base"
+        assert len({str(plots.LOOK[name][1]) for name in names}) == len(names)
         np.testing.assert_allclose([hue for hue, _, _ in colours], colours[0][0], atol=0.01)  # only darker
         assert all(value <= colours[0][2] for _, _, value in colours)
 
@@ -55,10 +70,10 @@ def test_matrix(ax):
 
 
 def test_lines_keep_the_look_of_their_name(ax):
-    plots.lines(ax, [0, 1], {"learned": [2, 3], "another": [4, 5]}, xlabel="x", ylabel="y")
+    plots.lines(ax, [0, 1], {"p_rope": [2, 3], "another": [4, 5]}, xlabel="x", ylabel="y")
     known, other = ax.lines
-    assert to_hex(known.get_color()).upper() == plots.LOOK["learned"][0] and known.get_linestyle() == "-."
-    assert list(known.get_ydata()) == [2, 3] and [line.get_label() for line in ax.lines] == ["learned", "another"]
+    assert to_hex(known.get_color()).upper() == plots.LOOK["p_rope"][0] and known.get_linestyle() == "-."
+    assert list(known.get_ydata()) == [2, 3] and [line.get_label() for line in ax.lines] == ["p_rope", "another"]
     assert other.get_linestyle() != "-"
 
 

@@ -264,3 +264,9 @@ def test_offset_and_scale():
 def test_column_order():
     assert column_order(6).tolist() == [0, 3, 1, 4, 2, 5]
     assert column_order(5, odd="zero_column", layout="halves_cos_first").tolist() == [2, 3, 0, 1, 4]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_are_contiguous(layout):
+    """`safetensors.numpy.save_file` writes the bytes of an array as they lie, in silence."""
+    assert sinusoidal(np.arange(5), 8, layout=layout).flags.c_contiguous

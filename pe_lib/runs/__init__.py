@@ -8,8 +8,8 @@ A run is one notebook with one set of parameters.  It leaves the executed notebo
 whole, its record: a JSON file with the parameters, the versions, the result and what the notebook gave
 to `collection.report`.  A run whose record says ok for the same cells, parameters, code and data is kept.
 
-One way through: `notebook` and `digest` (what is to be run, and of which code) -> `plan` -> `cluster` and `execute`
--> `store` (records, and their table) -> `make_records` (the tables of
+One way through: `notebook`, `limits` and `digest` (what is to be run, with which values, and of which code)
+-> `plan` -> `cluster` and `execute` -> `store` (records, and their table) -> `make_records` (the tables of
 data/results, from data/experiments.toml).
 """
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pe_lib import collection
 from pe_lib.collection import plain
-from pe_lib.runs import digest
+from pe_lib.runs import digest, limits
 from pe_lib.runs.digest import Versions, versions_of
 from pe_lib.runs.notebook import Notebook, read
 from pe_lib.runs.origin import Origin, origin
@@ -100,7 +100,7 @@ def plan(jobs: Iterable[Job]) -> list[Run]:
     """The ``jobs``, checked, in their order; starts and writes nothing.
 
     Raises OSError for a notebook that cannot be read, TypeError for a value that is not of the kind of the notebook's
-    default, ValueError for the rest.
+    default, ValueError for the rest, as for a value outside the limits that the notebook states.
     """
     # Of the tables in results, ``versions`` has what a run reads.
     library = origin(digest.PACKAGE, but=collection.DATA / "results")
@@ -163,6 +163,7 @@ def _run(path: Path, examined: Examined, changes: dict, library: Origin) -> Run:
     notebook, versions = examined.notebook, examined.versions
     checked = {name: _checked(name, value, notebook.defaults) for name, value in changes.items()}
     parameters = notebook.defaults | checked
+    limits.refuse(notebook.limits, parameters)
     state = [examined.cells, json.dumps(parameters, sort_keys=True), json.dumps(astuple(versions))]
     key = hashlib.sha256(f"[{', '.join(state)}]".encode()).hexdigest()
     stem = f"{path.stem}-{key[:10]}" if checked else path.stem
