@@ -141,7 +141,7 @@ TWO = np.ones((9, 2))
             analysis.kernel_limit, {"distance": [1, 50]}, {"distance": [2, 50], "base": 500.0}, id="kernel_limit"
         ),
         pytest.param(
-            analysis.effective_rank, {"table": sinusoidal(np.arange(64), 16)}, {"share": 0.5}, id="effective_rank"
+            analysis.effective_rank, {"table": sinusoidal(np.arange(64), 16)}, {"fraction": 0.5}, id="effective_rank"
         ),
         pytest.param(
             analysis.shift_residual, {"table": [[1], [2], [4], [0], [5]], "k": 1}, {"k": 2}, id="shift_residual"
@@ -170,9 +170,11 @@ def test_every_parameter_matters(formula, reference, changes):
         pytest.param(
             partial(analysis.min_distance, [1.0, 2.0]), "table must have 2 axes, got shape (2,)", id="one axis"
         ),
-        pytest.param(partial(analysis.effective_rank, TWO, 0), "share must be > 0 and <= 1, got 0", id="share 0"),
+        pytest.param(partial(analysis.effective_rank, TWO, 0), "fraction must not be 0", id="no energy"),
         pytest.param(
-            partial(analysis.effective_rank, TWO, 1.1), "share must be > 0 and <= 1, got 1.1", id="share 1.1"
+            partial(analysis.effective_rank, TWO, 1.1),
+            "fraction must be a number from 0 to 1, got 1.1",
+            id="too much",
         ),
         pytest.param(partial(analysis.effective_rank, 0 * TWO), "table must not be all zero", id="rank of zero"),
         pytest.param(

@@ -1,5 +1,7 @@
 """The model: symmetry without position, causality, weights that are weights, gradients, and bad input."""
 
+import re
+
 import pytest
 import torch
 
@@ -175,9 +177,18 @@ def test_bad_masks(case, tokens):
     assert says in str(raised.value)
 
 
-@pytest.mark.parametrize("pos", [[0.0, 1.0], [[0.0] * 9], [float("nan")] * 9], ids=["few", "one row", "NaN"])
-def test_bad_positions(pos, tokens):
-    with pytest.raises(ValueError, match="pos must be 9 finite positions, one a token"):
+BAD_POSITIONS = {
+    "few": ([0.0, 1.0], "pos must be 9 positions, one a token, got shape (2,)"),
+    "one row": ([[0.0] * 9], "pos must be 9 positions, one a token, got shape (1, 9)"),
+    "NaN": ([float("nan")] * 9, "pos must be finite, got nan"),
+    "far": ([0.0] * 8 + [1e16], "pos must be from -2**53 to 2**53, got 0 to 1e+16"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_POSITIONS)
+def test_bad_positions(case, tokens):
+    pos, says = BAD_POSITIONS[case]
+    with pytest.raises(ValueError, match=re.escape(says)):
         model_of()(tokens, pos)
 
 
@@ -202,7 +213,7 @@ def test_bad_tokens(tokens, error, says):
     ("sizes", "error", "says"),
     [
         ({"n_head": 3}, ValueError, "d_model must be a multiple of n_head = 3, got 16"),
-        ({"n_layer": 0}, ValueError, "n_layer must be a whole number >= 1, got 0"),
+        ({"n_layer": 0}, ValueError, "n_layer must be a whole number from 1 to 1,000, got 0"),
         ({"d_model": 16.0}, TypeError, "d_model must be a whole number >= 1, got 16.0 of type float"),
         ({"causal": 1}, TypeError, "causal must be True or False, got 1"),
     ],
