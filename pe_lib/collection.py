@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pe_lib import DATA, check
@@ -34,7 +35,7 @@ def report(records: list[dict]) -> None:
     from IPython.display import publish_display_data
 
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise TypeError(f"records must be a list of dicts, got {records!r}")
+        raise TypeError(f"records must be a list of dicts, got {check.short(records)}")
     text = "1 record" if len(records) == 1 else f"{len(records)} records"
     publish_display_data({MIME: plain("records", records), "text/plain": text})
 
@@ -53,16 +54,33 @@ def read(name: str) -> pd.DataFrame:
 def plain(name: str, value: Any) -> Any:
     """The value as JSON gives it back: a tuple is a list, a NumPy number is a number.
 
-    TypeError, with ``name``, for what JSON cannot hold.
+    TypeError, with ``name``, for what JSON cannot hold: NaN, times, masked numbers, and keys that it writes alike.
     """
     try:
-        return json.loads(json.dumps(value, allow_nan=False, default=lambda number: number.item()))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be what JSON can hold, got {value!r}: {error}") from None
+        return json.loads(json.dumps(value, allow_nan=False, default=_number), object_pairs_hook=_distinct)
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be what JSON can hold, got {check.short(value)}: {error}") from None
+
+
+def _number(value: Any) -> Any:
+    """A number of NumPy or torch as one of Python."""
+    if np.ma.is_masked(value) or isinstance(value, np.datetime64 | np.timedelta64):
+        raise TypeError(f"{value!r} is no number")
+    return value.item()
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of pairs whose keys differ."""
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"two keys are written alike, keys {', '.join(keys)}")
+    return dict(pairs)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Put all of the content at ``path``, or leave what is there."""
+    path = Path(path)
+    check.instance("content", content, str, bytes)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -77,10 +95,25 @@ def summary(
     """Mean, lowest and highest ``value`` over the seeds, and their number.  -> a row for each group of ``by``
 
     The groups keep the order of the records.  A seed that comes twice in a group raises ValueError: then the records
-    differ in something that is not in ``by``.
+    differ in something that is not in ``by``.  So does a column that is not there, and a ``value`` that is no number.
+
+    >>> trials = [{"encoding": "rope", "seed": seed, "step": 5, "accuracy": seed / 4} for seed in (0, 1)]
+    >>> summary(trials).to_dict("records")
+    [{'encoding': 'rope', 'step': 5, 'mean': 0.125, 'low': 0.0, 'high': 0.25, 'seeds': 2}]
     """
+    if isinstance(by, str):
+        raise TypeError(f"by must be several names of columns, got {by!r}")
     table = pd.DataFrame(records)
     columns = list(by)
+    for name, wanted in (("by", columns), ("value", [value]), ("records", ["seed"])):
+        missing = [str(column) for column in wanted if column not in table.columns]
+        if missing or not wanted:
+            there = ", ".join(map(str, table.columns)) or "none"
+            raise ValueError(
+                f"{name} must be there as columns, got {', '.join(missing) or 'none'}; there are: {there}"
+            )
+    if not pd.api.types.is_numeric_dtype(table[value]):
+        raise ValueError(f"value must be a column of numbers, got {value!r} of type {table[value].dtype}")
     if table.duplicated([*columns, "seed"]).any():
         raise ValueError(f"by must tell the records of a seed apart, got {', '.join(columns)}")
     groups = table.groupby(columns, sort=False, dropna=False)[value]
@@ -118,13 +151,15 @@ def ledger() -> pd.DataFrame:
 def verdict(claim: str, status: str, evidence: bool, number: str) -> None:
     """Prints the verdict on a claim, with the number that decides.  For the last line of the cell that checks it.
 
-    ValueError for a claim that is not in the ledger or an unknown status; AssertionError if the evidence does not
-    hold or the ledger has another verdict.
+    ValueError or TypeError for a claim that is not in the ledger, an unknown status, evidence that is not True or
+    False, no number; AssertionError if the evidence does not hold or the ledger has another verdict.
     """
     known = _claims().status
     check.choice("claim", claim, known.index)
     check.choice("status", status, STATUSES)
-    if not evidence:
+    if not isinstance(number, str) or not number.strip() or len(number.splitlines()) > 1:
+        raise ValueError(f"number must be the number that decides, in words in one line, got {check.short(number)}")
+    if not check.flag("evidence", evidence):
         raise AssertionError(f"the evidence that {claim!r} is {status} does not hold: {number}")
     if known[claim] != status:
         raise AssertionError(f"{claim!r} is {status} here, but {known[claim]} in data/claims.csv")
@@ -138,7 +173,7 @@ def verdicts(notebooks: Path) -> list[Verdict]:
     outputs; where the second is missing, ``status`` and ``number`` are empty.
     """
     result = []
-    for path in _files(notebooks):
+    for path in _files(Path(notebooks)):
         for cell in _cells(path):
             if cell["cell_type"] != "code":
                 continue

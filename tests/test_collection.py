@@ -13,6 +13,8 @@ import pe_lib
 from pe_lib import DATA, collection
 from pe_lib.collection import Verdict
 
+CYCLE: list = []
+CYCLE.append(CYCLE)
 HEAD = "# 4. Of bits\n\n**Question.** How many?\n\n*You need:* none. *Time on two CPU cores:* 5 seconds."
 
 
@@ -48,11 +50,31 @@ def notebooks(tmp_path):
         pytest.param(({"a": 1},), id="a tuple"),
         pytest.param([{"a": float("nan")}], id="nan"),
         pytest.param([{"a": np.arange(2)}], id="an array"),
+        pytest.param([{"a": np.datetime64("NaT")}], id="no time"),
+        pytest.param([{"a": np.timedelta64(3, "s")}], id="a time"),
+        pytest.param([{"a": np.ma.masked}], id="a masked number"),
+        pytest.param([{"a": {1: 2, "1": 3}}], id="keys that JSON writes alike"),
+        pytest.param([{"a": CYCLE}], id="a list in itself"),
+        pytest.param([{"a": 1j}], id="a complex number"),
+        pytest.param([{"a": "x" * 9000, "b": {3}}], id="a set"),
     ],
 )
 def test_report_refuses_what_is_not_a_list_of_plain_dicts(records):
-    with pytest.raises(TypeError, match=r"^records must be"):
+    with pytest.raises(TypeError, match=r"^records must be") as refusal:
         collection.report(records)
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "value, plain",
+    [
+        pytest.param((np.float32(0.5), np.bool_(True), np.uint8(200)), [0.5, True, 200], id="numbers"),
+        pytest.param({1: None, "2": np.str_("a")}, {"1": None, "2": "a"}, id="keys"),
+        pytest.param({"a": {"b": 1}, "c": {"b": 2}}, {"a": {"b": 1}, "c": {"b": 2}}, id="keys of others"),
+    ],
+)
+def test_plain(value, plain):
+    assert collection.plain("value", value) == plain
 
 
 def test_report_shows_how_many_and_carries_them(monkeypatch):
@@ -93,6 +115,80 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, owner, na
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_what_is_no_content(tmp_path):
+    with pytest.raises(TypeError, match=r"^content must be a str .* or bytes"):
+        collection.write_whole(tmp_path / "a.json", 3)
+    assert not list(tmp_path.iterdir())
+
+
+# Summaries
+
+
+def trials(**values):
+    """Records of three seeds at two steps, whose values are not symmetric around their mean."""
+    records = []
+    for encoding in ("rope", "alibi"):
+        for step in (20, 10):
+            for seed, accuracy in enumerate((0.0, 0.25, 1.0)):
+                record = {"encoding": encoding, "step": step, "seed": seed, "accuracy": accuracy + step, "loss": 2}
+                records.append(record | values)
+    return records
+
+
+def test_summary():
+    table = collection.summary(trials())
+    assert list(table.columns) == ["encoding", "step", "mean", "low", "high", "seeds"]
+    assert list(zip(table.encoding, table.step, strict=True)) == [
+        ("rope", 20),
+        ("rope", 10),
+        ("alibi", 20),
+        ("alibi", 10),
+    ]
+    np.testing.assert_allclose(table["mean"] - table.step, 1.25 / 3)
+    assert (table.low == table.step).all() and (table.high == table.step + 1).all() and (table.seeds == 3).all()
+
+
+def test_summary_of_other_columns():
+    records = [record for record in trials() if record["step"] == 10]
+    table = collection.summary(pd.DataFrame(records), by=["encoding"], value="loss")
+    assert table.to_dict("list") == {
+        "encoding": ["rope", "alibi"],
+        "mean": [2, 2],
+        "low": [2, 2],
+        "high": [2, 2],
+        "seeds": [3, 3],
+    }
+
+
+def test_a_group_may_have_no_name():
+    assert list(collection.summary(trials(encoding=None)[:6]).seeds) == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "records, options, error, says",
+    [
+        pytest.param(
+            trials(), {"by": ["encoding"]}, ValueError, "by must tell the records of a seed", id="seed twice"
+        ),
+        pytest.param(trials(seed=0), {}, ValueError, "by must tell the records of a seed apart", id="one seed"),
+        pytest.param(trials(), {"by": "step"}, TypeError, "by must be several names of columns, got 'step'", id="by"),
+        pytest.param(trials(), {"by": []}, ValueError, "by must be there as columns, got none", id="no columns"),
+        pytest.param(
+            trials(), {"by": ["task", "step"]}, ValueError, "by must be there .*, got task; there", id="task"
+        ),
+        pytest.param(trials(), {"value": "nats"}, ValueError, "value must be there as columns, got nats", id="nats"),
+        pytest.param(trials(), {"value": "encoding"}, ValueError, "value must be a column of numbers", id="words"),
+        pytest.param([], {}, ValueError, "by must be there as columns, .*; there are: none", id="no records"),
+        pytest.param(
+            [{"encoding": "a", "step": 1, "accuracy": 1.0}], {}, ValueError, "records must .*, got seed", id="no seed"
+        ),
+    ],
+)
+def test_what_cannot_be_summed_up(records, options, error, says):
+    with pytest.raises(error, match=says):
+        collection.summary(records, **options)
 
 
 # Claims
@@ -141,6 +237,28 @@ def test_verdict_names_what_it_does_not_know():
         collection.verdict("none", "false", True, "7")
     with pytest.raises(ValueError, match="status must be one of proved, "):
         collection.verdict("norm", "maybe", True, "7")
+
+
+@pytest.mark.parametrize("evidence", [float("nan"), "False", [False], 1, None, np.array([True]), iter([])])
+def test_evidence_is_true_or_false(evidence, capsys):
+    with pytest.raises(TypeError, match=r"^evidence must be True or False, got"):
+        collection.verdict("smooth", "proved", evidence, "7")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [None, 7.0, "", " ", "two\nlines"])
+def test_the_number_that_decides_is_said(number):
+    with pytest.raises(ValueError, match=r"^number must be the number that decides"):
+        collection.verdict("smooth", "proved", True, number)
+
+
+def test_a_verdict(capsys):
+    collection.verdict("smooth", "proved", np.bool_(True), "7 of 9")
+    assert capsys.readouterr().out == "verdict on smooth: proved. 7 of 9\n"
+    with pytest.raises(AssertionError, match=r"the evidence that 'smooth' is proved does not hold: 7"):
+        collection.verdict("smooth", "proved", np.bool_(False), "7")
+    with pytest.raises(AssertionError, match=r"'smooth' is false here, but proved in data/claims.csv"):
+        collection.verdict("smooth", "false", True, "7")
 
 
 def test_verdicts_of_a_notebook(notebooks):
