@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 # The limit of a cell is for one that hangs: a busy machine takes ten times as long.
-.PHONY: help notebooks test elsewhere quick lint types unit sweep execute tables records lab clean
+.PHONY: help notebooks test elsewhere quick lint types unit sweep kills execute tables records lab clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ unit: .venv/installed  ## unit tests that are not slow, and the examples in docs
 
 sweep: .venv/installed  ## every tutorial at hundreds of parameters inside its limits, an hour or two; NB=... for one
 	POINTS=400 $(BIN)/python -m pytest -n auto tests/test_limits.py $(if $(NB),-k $(basename $(notdir $(NB))))
+
+kills: .venv/installed  ## a grid, of which driver, workers and kernels are killed twenty times each: half an hour
+	KILLS=20 $(BIN)/python -m pytest -s tests/runs/test_kills.py -k test_killed
 
 execute: .venv/installed  ## execute a notebook and store its outputs: make execute NB=notebooks/04_frequencies.ipynb
 	$(BIN)/python .ci/execute.py $(or $(NB),$(error say which: make execute NB=notebooks/04_frequencies.ipynb))

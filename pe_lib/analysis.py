@@ -16,6 +16,7 @@ from pe_lib.check import Floats
 from pe_lib.sinusoidal import frequencies, kernel
 
 
+@check.finite
 def wavelengths(d_model: int, base: float = 10_000.0, *, schedule: str = "paper") -> Floats:
     """Tokens after which each (sin, cos) pair repeats, 2 pi / omega_i.  -> (d_model/2,)
 
@@ -38,6 +39,8 @@ def shift_matrix(k: float, d_model: int, base: float = 10_000.0) -> Floats:
     [[0.54, 0.84], [-0.84, 0.54]]
     """
     angle = check.real("k", k) * frequencies(d_model, base)  # (d_model/2,) radian
+    d_model = 2 * len(angle)
+    check.room(d_model=d_model**2)
     sine_column = np.arange(0, d_model, 2)
     cosine_column = sine_column + 1
     matrix = np.zeros((d_model, d_model))
@@ -58,11 +61,11 @@ def kernel_limit(distance: ArrayLike, base: float = 10_000.0) -> Floats:
     [1.0, 0.682, 0.188]
     """
     k = np.abs(check.reals("distance", distance))
-    base = check.real("base", base, above=1)
-    away = np.where(k > 0, k, 1.0)
+    base = check.real("base", base, above=1.0001)  # nearer to 1 the difference is lost in rounding
+    away = np.where(k > 1e-8, k, 1.0)  # nearer, no float64 lies between the kernel and its maximum
     _, ci_near = sici(away)
     _, ci_far = sici(away / base)
-    return np.where(k > 0, (ci_near - ci_far) / np.log(base), 1.0)
+    return np.where(k > 1e-8, (ci_near - ci_far) / np.log(base), 1.0)
 
 
 def min_distance(table: ArrayLike) -> tuple[float, tuple[int, int]]:
@@ -73,31 +76,33 @@ def min_distance(table: ArrayLike) -> tuple[float, tuple[int, int]]:
     >>> min_distance([[0.0], [3.0], [1.0]])
     (1.0, (0, 2))
     """
-    table = _table(table)
+    table, exponent = _table(table)
     distance, neighbour = cKDTree(table).query(table, k=2)  # each (t, 2): mostly the row itself, then the closest
     row = int(distance[:, 1].argmin())
     # Among identical rows the tree may list the row itself second, at distance 0 like the first.
     nearest, second = neighbour[row]
     other = int(nearest if nearest != row else second)
-    return float(np.linalg.norm(table[row] - table[other])), (min(row, other), max(row, other))
+    closest = np.linalg.norm(table[row] - table[other])
+    return float(np.ldexp(closest, exponent)), (min(row, other), max(row, other))
 
 
-def effective_rank(table: ArrayLike, share: float = 0.99) -> int:
-    """How many orthogonal directions hold ``share`` (> 0, <= 1) of the table's energy.  table (t, d) -> number
+def effective_rank(table: ArrayLike, fraction: float = 0.99) -> int:
+    """How many orthogonal directions hold ``fraction`` (> 0, <= 1) of the table's energy.  table (t, d) -> number
 
     Energy is the sum of squared entries; the columns are not centred.
 
     >>> effective_rank([[3.0, 0.0], [0.0, 1.0]], 0.9), effective_rank([[3.0, 0.0], [0.0, 1.0]], 0.95)
     (1, 2)
     """
-    if not 0 < check.real("share", share) <= 1:
-        raise ValueError(f"share must be > 0 and <= 1, got {share}")
-    energy = np.linalg.svd(_table(table), compute_uv=False) ** 2
+    if check.fraction("fraction", fraction) == 0:
+        raise ValueError("fraction must not be 0")
+    table, _ = _table(table)
+    energy = np.linalg.svd(table, compute_uv=False) ** 2
     if energy[0] == 0:
         raise ValueError("table must not be all zero")
     held = np.cumsum(energy) / energy.sum()
-    # Rounding may leave the full sum a hair under share = 1.
-    return min(int(np.searchsorted(held, share)) + 1, len(energy))
+    # Rounding may leave the full sum a hair under fraction = 1.
+    return min(int(np.searchsorted(held, fraction)) + 1, len(energy))
 
 
 def energies(length: int, d_model: int, base: float = 10_000.0) -> Floats:
@@ -139,9 +144,12 @@ def constant_columns(table: ArrayLike, threshold: float = 0.01) -> NDArray[np.bo
     >>> constant_columns([[0.0, 1.0], [1.0, 1.0]]).tolist()
     [False, True]
     """
-    return _table(table).std(axis=0) < check.real("threshold", threshold, above=0)
+    threshold = check.real("threshold", threshold, above=0)
+    table, exponent = _table(table)
+    return np.ldexp(table.std(axis=0), exponent) < threshold
 
 
+@check.finite
 def shift_residual(table: ArrayLike, k: int) -> float:
     """How far "row p + k is one linear map of row p" is from true, over the whole window.  -> 0 (exact) to 1
 
@@ -152,7 +160,7 @@ def shift_residual(table: ArrayLike, k: int) -> float:
     >>> round(shift_residual([[1], [1], [-1], [1]], 1), 3)  # the best map is -1/3
     0.943
     """
-    table = _table(table)
+    table, _ = _table(table)
     k = check.size("k", k)
     if len(table) - k <= table.shape[1]:
         raise ValueError(f"table must have more than columns + k = {table.shape[1] + k} rows, got {len(table)}")
@@ -163,8 +171,13 @@ def shift_residual(table: ArrayLike, k: int) -> float:
     return float(np.linalg.norm(after - before @ best_map) / np.linalg.norm(after))
 
 
-def _table(table: ArrayLike) -> Floats:
+def _table(table: ArrayLike) -> tuple[Floats, int]:
+    """The table over a power of two, so that its entries are about 1 and squares keep in range; the exponent."""
     table = check.reals("table", table, ndim=2)
     if len(table) < 2 or table.shape[1] < 1:
         raise ValueError(f"table must have at least 2 rows and 1 column, got shape {table.shape}")
-    return table
+    largest = np.abs(table).max()
+    if largest > 1e300:
+        raise ValueError(f"table must hold numbers from -1e300 to 1e300, got {largest:g} in size")
+    exponent = int(np.frexp(largest)[1])
+    return np.ldexp(table, -exponent), exponent

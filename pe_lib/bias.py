@@ -7,6 +7,7 @@ any real numbers where nothing else is said.
 Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,12 +28,11 @@ def alibi_slopes(n_head: int) -> Floats:
     >>> alibi_slopes(6).tolist()
     [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]
     """
-    power = 2 ** (check.size("n_head", n_head).bit_length() - 1)
-    slopes = np.array([2.0 ** (-8 * h / power) for h in range(1, power + 1)])
-    if power == n_head:
-        return slopes
-    between = alibi_slopes(2 * power)[::2]
-    return np.concatenate([slopes, between[: n_head - power]])
+    n_head = check.size("n_head", n_head, most=10_000)
+    power = 2 ** (n_head.bit_length() - 1)
+    slopes = [2.0 ** (-8 * h / power) for h in range(1, power + 1)]
+    between = [2.0 ** (-8 * h / (2 * power)) for h in range(1, 2 * power, 2)]
+    return np.array(slopes + between[: n_head - power])
 
 
 def alibi(distance: ArrayLike, n_head: int) -> Floats:
@@ -46,7 +46,9 @@ def alibi(distance: ArrayLike, n_head: int) -> Floats:
     [[-0.0625, -0.125], [-0.00390625, -0.0078125]]
     """
     distance = check.reals("distance", distance)
-    return -np.multiply.outer(alibi_slopes(n_head), np.abs(distance))
+    slopes = alibi_slopes(n_head)
+    check.room(n_head=len(slopes), distance=distance.size)
+    return -np.multiply.outer(slopes, np.abs(distance))
 
 
 def t5_bucket(
@@ -64,10 +66,13 @@ def t5_bucket(
     [15, 10, 1, 0, 17]
     """
     relative = check.reals("relative_position", relative_position)
-    num_buckets = check.size("num_buckets", num_buckets, even=True, least=4)
+    bidirectional = check.flag("bidirectional", bidirectional)
+    num_buckets = check.size("num_buckets", num_buckets, even=True, least=4, most=1024)
+    max_distance = check.size("max_distance", max_distance)
     one_side = num_buckets // 2 if bidirectional else num_buckets
-    if check.size("max_distance", max_distance) <= one_side // 2:
-        raise ValueError(f"max_distance must be greater than {one_side // 2}, got {max_distance}")
+    if max_distance <= one_side // 2:
+        least = f"greater than {one_side // 2} where num_buckets = {num_buckets}"
+        raise ValueError(f"max_distance must be {least}, got {max_distance}")
     far = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
     bucket = np.searchsorted(_t5_starts(one_side, max_distance), far, side="right")
     return bucket + one_side * (bidirectional & (relative > 0))
@@ -78,12 +83,10 @@ def _t5_starts(one_side: int, max_distance: int) -> list[int]:
     half = one_side // 2
     rest = one_side - half
     starts = list(range(1, half))
-    start = half
     for b in range(rest):
         # The first with (start / half) ** rest >= (max_distance / half) ** b.
-        while start**rest * half**b < max_distance**b * half**rest:
-            start += 1
-        starts.append(start)
+        least = max_distance**b * half ** (rest - b)
+        starts.append(bisect_left(range(max_distance), least, key=lambda start: start**rest))
     return starts
 
 
@@ -95,10 +98,12 @@ def t5(distance: ArrayLike, table: ArrayLike, *, bidirectional: bool, max_distan
     """
     distance = check.reals("distance", distance)
     table = check.reals("table", table, ndim=2)
+    check.size("number of rows of table", len(table), even=True, least=4, most=1024)
     bucket = t5_bucket(-distance, bidirectional=bidirectional, num_buckets=len(table), max_distance=max_distance)
     return np.moveaxis(table[bucket], -1, 0)
 
 
+@check.finite
 def kerple(distance: ArrayLike, r1: ArrayLike, r2: ArrayLike, *, form: str) -> Floats:
     """form "log": -r1 ln(1 + r2 |distance|);  "power": -r1 |distance| ** r2.  r1, r2 (h,) > 0, power: r2 <= 2
 
@@ -113,7 +118,7 @@ def kerple(distance: ArrayLike, r1: ArrayLike, r2: ArrayLike, *, form: str) -> F
     r2 = check.reals("r2", r2, ndim=1)
     positive = (r1 > 0).all() and (r2 > 0).all()
     too_steep = form == "power" and (r2 > 2).any()
-    if len(r1) != len(r2) or not positive or too_steep:
+    if not len(r1) or len(r1) != len(r2) or not positive or too_steep:
         raise ValueError(f"r1 and r2 must be as many numbers > 0, r2 of power at most 2, got {r1} and {r2}")
     heads = zip(r1, r2, strict=True)
     if form == "log":
@@ -129,11 +134,16 @@ def sandwich(distance: ArrayLike, n_head: int, *, width: int = 128, base: float 
     >>> sandwich([0], 4, width=8).round(3).tolist()
     [[2.0], [1.0], [0.667], [0.5]]
     """
-    h = np.arange(1, check.size("n_head", n_head) + 1)
+    n_head = check.size("n_head", n_head)
     width = check.size("width", width, even=True, least=2)
+    distance = check.reals("distance", distance)
+    check.room(distance=distance.size, n_head=n_head)
+    check.room(distance=distance.size, width=width)
+    h = np.arange(1, n_head + 1)
     return np.multiply.outer(n_head / (8 * h), sinusoidal.kernel(distance, width, base))
 
 
+@check.finite
 def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: float, threshold: float) -> Floats:
     """A network of ln(1 + c |m - n|) / ln(1 + c max(m, threshold)), m the query's position.  pos (t,) -> (h, t, t)
 
@@ -146,8 +156,8 @@ def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: 
     pos = check.reals("pos", pos, ndim=1)
     c = check.real("c", c, above=0)
     threshold = check.real("threshold", threshold, above=0)
-    if len(weights) != 3:
-        raise ValueError(f"weights must be three matrices, got {len(weights)}")
+    if not isinstance(weights, Sequence) or len(weights) != 3:
+        raise ValueError(f"weights must be three matrices, got {check.short(weights)}")
     first = check.axes("weights[0]", weights[0], rows=1, columns=None)
     hidden = first.shape[1]
     second = check.axes("weights[1]", weights[1], rows=hidden, columns=hidden)
@@ -161,6 +171,7 @@ def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: 
     return np.moveaxis(x @ last, -1, 0)
 
 
+@check.finite
 def shaw(q: ArrayLike, pos: ArrayLike, table: ArrayLike) -> Floats:
     """q_m . a[clip(n - m)] / sqrt(e), table (2 reach + 1, e) with a[0] in its middle row; pos whole numbers.
 
@@ -176,10 +187,12 @@ def shaw(q: ArrayLike, pos: ArrayLike, table: ArrayLike) -> Floats:
     if len(table) % 2 == 0:
         raise ValueError(f"table must have 2 reach + 1 rows, an odd number, got {len(table)}")
     reach = len(table) // 2
-    row = np.clip(pos - pos[:, None], -reach, reach) + reach  # (t, s)
+    key_minus_query = np.clip(pos - pos[:, None], -reach, reach)
+    row = key_minus_query.astype(int) + reach  # (t, s)
     return np.einsum("hte,tse->hts", q, table[row]) / head_dim**0.5
 
 
+@check.finite
 def transformer_xl(
     q: ArrayLike,
     k: ArrayLike,
@@ -210,6 +223,7 @@ def transformer_xl(
     return (by_distance + by_content[:, None]) / head_dim**0.5
 
 
+@check.finite
 def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_query: ArrayLike) -> Floats:
     """(q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n clipped to -reach .. reach - 1; pos whole numbers.
 
@@ -228,12 +242,14 @@ def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_qu
         raise ValueError(f"to_key must have 2 reach rows, an even number > 0, got {n_row}")
     to_query = check.axes("to_query", to_query, h=n_head, row=n_row, e=head_dim)
     reach = n_row // 2
-    row = np.clip(pos[:, None] - pos, -reach, reach - 1) + reach  # (t, s); row.T is that of key minus query
+    distance = np.clip(pos[:, None] - pos, -reach, reach - 1)
+    row = distance.astype(int) + reach  # (t, s); row.T is that of key minus query
     content_to_position = np.einsum("hte,htse->hts", q, to_key[:, row])
     position_to_content = np.einsum("hse,htse->hts", k, to_query[:, row.T])
     return (content_to_position + position_to_content) / (3 * head_dim) ** 0.5
 
 
+@check.finite
 def cope(q: ArrayLike, k: ArrayLike, table: ArrayLike) -> Floats:
     """q_m . table[p], p[m, n] = sum over j = n .. m of sigmoid(q_m . k_j / sqrt(e)), at most the last row of table.
 
@@ -261,12 +277,15 @@ def cope(q: ArrayLike, k: ArrayLike, table: ArrayLike) -> Floats:
 
 def _queries_and_keys(q: ArrayLike, k: ArrayLike) -> tuple[Floats, Floats]:
     q = check.reals("q", q, ndim=3)
-    n_head, n_token, head_dim = q.shape
-    return q, check.axes("k", k, h=n_head, t=n_token, e=head_dim)
+    k = check.reals("k", k, ndim=3)
+    if k.shape != q.shape:
+        raise ValueError(f"q and k must have one shape (h, t, e), got {q.shape} and {k.shape}")
+    return q, k
 
 
-def _whole(pos: ArrayLike, n_token: int) -> Integers:
+def _whole(pos: ArrayLike, n_token: int) -> Floats:
+    """Whole positions, as floats: far ones are beyond int64."""
     pos = check.axes("pos", pos, t=n_token)
     if (pos != np.round(pos)).any():
         raise ValueError(f"pos must be whole numbers, got {pos[pos != np.round(pos)][0]}")
-    return pos.astype(int)
+    return pos

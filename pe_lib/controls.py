@@ -32,7 +32,10 @@ def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.
     check.choice("name", name, CONTROLS)
     n_row = check.size("n_row", n_row)
     train_len = check.size("train_len", train_len)
+    check.instance("rng", rng, np.random.Generator)
     omega = frequencies(d_model)  # (d_model/2,) radian / token
+    d_model = 2 * len(omega)
+    check.room(n_row=n_row, d_model=d_model)
     pos = np.arange(n_row)
     if name in READINGS:
         return misread(pos, d_model, reading=name)

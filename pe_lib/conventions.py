@@ -44,17 +44,21 @@ class Convention:
     def __post_init__(self) -> None:
         if isinstance(self.scale, str):
             check.choice("scale", self.scale, ("d_model**-0.5",))
-        elif check.real("scale", self.scale) == 0:
-            raise ValueError("scale must not be 0")
-        if check.real("step", self.step) == 0:
-            raise ValueError("step must not be 0")
-        check.real("offset", self.offset)
+        else:
+            object.__setattr__(self, "scale", check.between("scale", self.scale, -1e100, 1e100))
+        for name in ("offset", "step"):
+            object.__setattr__(self, name, check.between(name, getattr(self, name), -1e100, 1e100))
+        for name in ("scale", "step"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must not be 0")
         self.table(1, 2)  # what `sinusoidal` refuses
 
     def table(self, n: int, d_model: int) -> Floats:
         """The first n rows.  -> (n, d_model)"""
         d_model = check.size("d_model", d_model, least=2)
-        pos = self.step * np.arange(check.size("n", n)) + self.offset
+        n = check.size("n", n)
+        check.room(n=n, d_model=d_model)
+        pos = self.step * np.arange(n) + self.offset
         table = sinusoidal(pos, d_model, self.base, schedule=self.schedule, layout=self.layout, odd=self.odd)
         return self._factor(d_model) * table
 
@@ -79,18 +83,22 @@ class GridConvention:
     source: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        is_listed = isinstance(self.blocks, (tuple, list))
+        if not is_listed or sorted(map(str, self.blocks)) != ["cos h", "cos w", "sin h", "sin w"]:
+            got = check.short(self.blocks)
+            raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {got}")
         object.__setattr__(self, "blocks", tuple(self.blocks))
-        if sorted(self.blocks) != ["cos h", "cos w", "sin h", "sin w"]:
-            raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {self.blocks}")
         frequencies(2, self.base, schedule=self.schedule)  # what it refuses
 
     def table(self, n: tuple[int, int], d_model: int) -> Floats:
         """The cells of a grid of n = (rows, columns).  -> (rows * columns, d_model), d_model a multiple of 4"""
         if not isinstance(n, (tuple, list)) or len(n) != 2:
-            raise TypeError(f"n must be (rows, columns) of the grid, got {n!r}")
+            raise TypeError(f"n must be (rows, columns) of the grid, got {check.short(n)}")
         height, width = check.size("n", n[0]), check.size("n", n[1])
-        if check.size("d_model", d_model) % 4:
+        d_model = check.size("d_model", d_model)
+        if d_model % 4:
             raise ValueError(f"d_model must be a multiple of 4, got {d_model}")
+        check.room(n=height * width, d_model=d_model)
         h, w = np.divmod(np.arange(height * width), width)  # each (rows * columns,)
         of_row = sinusoidal(h, d_model // 2, self.base, schedule=self.schedule, layout="halves")
         of_column = sinusoidal(w, d_model // 2, self.base, schedule=self.schedule, layout="halves")
@@ -125,6 +133,7 @@ def _from_row(row: dict[str, str]) -> AnyConvention:
 CONVENTIONS = _read()
 
 
+@check.finite
 def convert(table: ArrayLike, source: AnyConvention | str, target: AnyConvention | str) -> Floats:
     """The table of one convention as that of another.  table (t, d_model) of ``source`` -> (t, d_model)
 
@@ -149,6 +158,7 @@ def convert(table: ArrayLike, source: AnyConvention | str, target: AnyConvention
 
 def _convert_line(table: Floats, source: Convention, target: Convention) -> Floats:
     n_row, d_model = table.shape
+    check.size("number of columns of table", d_model, even=source.odd == "error", least=2)
     omega = frequencies(d_model, source.base, schedule=source.schedule, odd=source.odd)  # (n_pair,) radian / token
     omega_target = frequencies(d_model, target.base, schedule=target.schedule, odd=target.odd)
     n_pair = len(omega)

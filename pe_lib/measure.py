@@ -46,7 +46,10 @@ def cost(encoding: str | PositionEncoding, config: Config, length: int) -> dict[
     flops       of matrix products, multiplications and additions; entry by entry operations are not counted
     memory      bytes kept for the backward pass, without what is trained
     """
-    tokens = torch.zeros(1, check.size("length", length), dtype=torch.long)
+    check.instance("config", config, Config)
+    length = check.size("length", length)
+    check.room(n_head=config.n_head, length=length**2)
+    tokens = torch.zeros(1, length, dtype=torch.long)
     with_it = _cost(new_model(config, encoding, 0), tokens)
     without = _cost(new_model(config, "nope", 0), tokens)
     return {name: with_it[name] - without[name] for name in with_it}
@@ -59,6 +62,7 @@ def sees(encoding: str | PositionEncoding, config: Config) -> dict[str, bool]:
     mirror  its direction: the reversed sequence does more than to reverse the output
     A config that is causal raises ValueError: a causal mask knows left from right by itself.
     """
+    check.instance("config", config, Config)
     if config.causal or config.max_len < 45:
         raise ValueError(f"config must not be causal and have max_len >= 45, got {config}")
     model = _without_zeros(encoding, config).double().eval()

@@ -7,18 +7,20 @@ figure.  Use with ``plt.style.use("pe_lib.style")``.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pe_lib import check
+from pe_lib.check import Floats
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-Reals = NDArray[np.floating]
 BLACK, BLUE, GREEN, SKY, ORANGE, PURPLE, VERMILLION = (
     "#000000",
     "#0072B2",
@@ -101,6 +103,7 @@ LOOK: dict[str, tuple[str, Any]] = _looks() | {
 
 def table(ax: Axes, values: ArrayLike, *, title: str = "") -> Axes:
     """Heat map of a position table.  values (t, d): a row a position, a column a column; white is zero."""
+    values = _array("values", values, t=None, d=None)
     limit = np.abs(values).max() or 1.0
     ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     ax.set(xlabel="column", ylabel="position (token)", title=title)
@@ -120,6 +123,7 @@ def matrix(
 
     ticks: labels of the rows and of the columns, where the numbers 0, 1, 2 ... are not the right ones.
     """
+    values = _array("values", values, rows=None, columns=None)
     image = ax.imshow(values, cmap="cividis", vmin=0)
     ax.figure.colorbar(image, ax=ax, shrink=0.7)
     ax.locator_params(integer=True)
@@ -131,7 +135,8 @@ def matrix(
 
 def dots(ax: Axes, named: Mapping[Any, float], *, xlabel: str, ylabel: str) -> Axes:
     """One dot a case.  named {case: value}"""
-    ax.plot(range(len(named)), list(named.values()), "o", color="black")
+    values = list(_arrays(named).values())
+    ax.plot(range(len(values)), values, "o", color="black")
     ax.set(xticks=range(len(named)), xticklabels=list(named), xlabel=xlabel, ylabel=ylabel)
     return ax
 
@@ -140,15 +145,21 @@ def lines(
     ax: Axes, x: ArrayLike, named: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, title: str = ""
 ) -> Axes:
     """One line a name, in the look of that name where it has one.  x (n,), named {name: (n,)}"""
-    for number, (name, y) in enumerate(named.items()):
+    x = _array("x", x, n=None)
+    for number, (name, y) in enumerate(_arrays(named, x=len(x)).items()):
         colour, dashes = _look(name, number)
         ax.plot(x, y, color=colour, linestyle=dashes, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return ax
 
 
-def kernel(ax: Axes, distance: Reals, share: Reals, rises: NDArray[np.bool_], limit: Reals) -> Axes:
+def kernel(ax: Axes, distance: ArrayLike, share: ArrayLike, rises: NDArray[np.bool_], limit: ArrayLike) -> Axes:
     """The kernel against distance, where it rises, and its limit for a large d_model.  All (n,), rises a mask."""
+    distance = _array("distance", distance, n=None)
+    share = _array("share", share, distance=len(distance))
+    limit = _array("limit", limit, distance=len(distance))
+    if not isinstance(rises, np.ndarray) or rises.dtype != bool or rises.shape != distance.shape:
+        raise TypeError(f"rises must be a mask of {len(distance)} booleans, got {check.short(rises)}")
     ax.plot(distance, share, color=BLUE, label="kernel / (d_model / 2)")
     ax.plot(distance, limit, color="black", linestyle="--", linewidth=1, label="limit for a large d_model")
     ax.plot(distance[rises], share[rises], ".", color=VERMILLION, markersize=2.5, label="larger than one step before")
@@ -163,7 +174,7 @@ def clocks(ax: Axes, angles: ArrayLike, *, labels: Sequence[str], title: str = "
 
     The hand points to (sin, cos), so it stands upright at angle 0 and turns clockwise.
     """
-    angles = np.asarray(angles)
+    angles = _array("angles", angles, t=None, labels=len(labels))
     n_hand, n_clock = angles.shape
     around = np.linspace(0, 2 * np.pi, 100)
     for clock in range(n_clock):
@@ -182,19 +193,21 @@ def curves(ax: Axes, summary: pd.DataFrame, *, ceiling: float | None = None, tit
 
     summary: columns encoding, step, mean, low, high (`collection.summary`).  ceiling: the best without order.
     """
+    if not hasattr(summary, "groupby"):
+        raise TypeError(f"summary must be a DataFrame, got {check.short(summary)}")
     for number, (name, rows) in enumerate(summary.groupby("encoding", sort=False)):
         colour, dashes = _look(name, number)
         ax.plot(rows["step"], rows["mean"], color=colour, linestyle=dashes, label=name)
         ax.fill_between(rows["step"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
     if ceiling is not None:
-        ax.axhline(ceiling, color=VERMILLION, linewidth=0.8, label="ceiling without order")
+        ax.axhline(float(_array("ceiling", ceiling)), color=VERMILLION, linewidth=0.8, label="ceiling without order")
     ax.set(xlabel="training step", ylabel="accuracy", ylim=(-0.02, 1.04), title=title)
     return ax
 
 
 def by_length(
     ax: Axes,
-    lengths: Sequence[float],
+    lengths: ArrayLike,
     named: Mapping[str, ArrayLike],
     train_len: float,
     *,
@@ -205,9 +218,12 @@ def by_length(
 
     lengths (n,) tokens; named {name: (seeds, n)}
     """
-    for number, (name, losses) in enumerate(named.items()):
+    lengths = _array("lengths", lengths, n=None)
+    train_len = check.between("train_len", train_len, 1, 1e100)
+    if lengths.min() < 1:
+        raise ValueError(f"lengths must be numbers >= 1, got {lengths.min():g}")
+    for number, (name, values) in enumerate(_arrays(named, seeds=None, lengths=len(lengths)).items()):
         colour, dashes = _look(name, number)
-        values = np.asarray(losses, dtype=float)
         ax.plot(lengths, values.mean(axis=0), color=colour, linestyle=dashes, marker=".", label=name)
         ax.fill_between(lengths, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
     ax.set_xscale("log", base=2)
@@ -220,13 +236,37 @@ def by_length(
 
 def seeds(ax: Axes, named: Mapping[str, tuple[float, Sequence[float]]], *, xlabel: str, title: str = "") -> Axes:
     """One row a name, one dot a seed, a bar at their mean.  named {name: (mean, values of the seeds)}"""
-    for row, (name, (mean, values)) in enumerate(named.items()):
+    for row, (name, pair) in enumerate(_entries(named)):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"named must hold pairs of a mean and the values of the seeds, got {check.short(pair)}")
+        mean = check.real("named", pair[0])
+        values = _array("named", pair[1], seeds=None)
         colour = _look(name, row)[0]
         ax.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.7)
         ax.plot([mean, mean], [row - 0.3, row + 0.3], color=colour)
     ax.set(xlabel=xlabel, title=title, yticks=range(len(named)), yticklabels=list(named))
     ax.set_ylim(len(named) - 0.5, -0.5)
     return ax
+
+
+def _arrays(named: Mapping[Any, ArrayLike], **lengths: int | None) -> dict[Any, Floats]:
+    """The numbers under each name, with these axes."""
+    return {name: _array("named", values, **lengths) for name, values in _entries(named)}
+
+
+def _entries(named: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    check.instance("named", named, Mapping)
+    if not named:
+        raise ValueError("named must have one entry or more, got none")
+    return named.items()
+
+
+def _array(name: str, values: ArrayLike, **lengths: int | None) -> Floats:
+    """Numbers that can be drawn, with these axes; neither none nor so far that their margins overflow."""
+    array = check.axes(name, values, **lengths)
+    if not array.size or np.abs(array).max() > 1e100:
+        raise ValueError(f"{name} must hold numbers from -1e100 to 1e100, got {check.short(values)}")
+    return array
 
 
 def _look(name: str, number: int) -> tuple[str, Any]:

@@ -30,11 +30,12 @@ def frequencies(head_dim: int, base: float = 10_000.0, *, p: float = 1.0) -> Flo
     [1.0, 0.1, 0.0, 0.0]
     """
     omega = sinusoidal.frequencies(check.size("head_dim", head_dim, even=True, least=2), base)
-    n_turning = int(check.share("p", p) * len(omega))
+    n_turning = int(check.fraction("p", p) * len(omega))
     omega[n_turning:] = 0.0
     return omega
 
 
+@check.finite
 def rotate(
     x: ArrayLike,
     pos: ArrayLike,
@@ -57,8 +58,9 @@ def rotate(
     """
     x = check.reals("x", x)
     pos = check.reals("pos", pos, ndim=1)
-    if x.ndim < 2 or x.shape[-2] != len(pos):
-        raise ValueError(f"x must be (..., {len(pos)}, head_dim), one row a position, got shape {x.shape}")
+    if x.ndim < 2 or x.shape[-2] != len(pos) or not x.shape[-1]:
+        raise ValueError(f"x must be (..., {len(pos)}, head_dim), a row for each of pos, got shape {x.shape}")
+    check.choice("pairing", pairing, PAIRINGS)
     first, second = _pairs("x", x.shape[-1], rotary_dim, pairing)  # entries, each (rotary_dim/2,)
     angle = pos[:, None] * frequencies(2 * len(first), base, p=p)  # (t, rotary_dim/2) radian
     a, b = x[..., first], x[..., second]
@@ -76,11 +78,13 @@ def xpos_scale(head_dim: int, gamma: float = 0.4) -> Floats:
     >>> xpos_scale(4, gamma=1.0).tolist()
     [0.5, 0.75]
     """
-    two_i = np.arange(0, check.size("head_dim", head_dim, even=True, least=2), 2)
+    head_dim = check.size("head_dim", head_dim, even=True, least=2)
+    two_i = np.arange(0, head_dim, 2)
     gamma = check.real("gamma", gamma, above=0)
     return (two_i / head_dim + gamma) / (1 + gamma)
 
 
+@check.finite
 def xpos_score(
     q: ArrayLike,
     k: ArrayLike,
@@ -97,14 +101,20 @@ def xpos_score(
     >>> xpos_score([[1, 0], [1, 0]], [[1, 0], [1, 0]], [0, 1], scale_base=1, gamma=1).round(2).tolist()
     [[1.0, 1.08], [0.27, 1.0]]
     """
+    q = check.reals("q", q)
+    k = check.reals("k", k)
+    pos = check.reals("pos", pos, ndim=1)
+    if q.shape[-2:-1] != pos.shape or q.shape[-1] % 2 or k.shape != q.shape:
+        wanted = f"(..., {len(pos)}, even head_dim), a row for each of pos"
+        raise ValueError(f"q and k must be {wanted}, got shapes {q.shape} and {k.shape}")
     q = rotate(q, pos, base, pairing="interleaved")
     k = rotate(k, pos, base, pairing="interleaved")
-    pos = check.reals("pos", pos)
     distance = (pos[:, None] - pos) / check.real("scale_base", scale_base, above=0)  # (t, s)
     zeta = np.repeat(xpos_scale(q.shape[-1], gamma), 2)  # (e,)
     return np.einsum("...te,...se,tse->...ts", q, k, zeta ** distance[..., None])
 
 
+@check.finite
 def pope_score(q: ArrayLike, k: ArrayLike, pos: ArrayLike, delta: ArrayLike, base: float = 10_000.0) -> Floats:
     """Dot products of PoPE: sum_c softplus(q_c) softplus(k_c) cos((pos_k - pos_q) theta_c + delta_c).  -> (h, t, t)
 
@@ -115,8 +125,10 @@ def pope_score(q: ArrayLike, k: ArrayLike, pos: ArrayLike, delta: ArrayLike, bas
     [[[0.48]]]
     """
     q = check.reals("q", q, ndim=3)
+    k = check.reals("k", k, ndim=3)
+    if k.shape != q.shape:
+        raise ValueError(f"q and k must have one shape (h, t, e), got {q.shape} and {k.shape}")
     n_head, n_token, head_dim = q.shape
-    k = check.axes("k", k, h=n_head, t=n_token, e=head_dim)
     pos = check.axes("pos", pos, t=n_token)
     delta = check.axes("delta", delta, h=n_head, e=head_dim).clip(-2 * np.pi, 0)
     theta = check.real("base", base, above=1) ** (-np.arange(head_dim) / head_dim)  # (e,) radian / token
@@ -133,6 +145,9 @@ def pairing_permutation(head_dim: int, source: str, target: str, *, rotary_dim: 
     >>> pairing_permutation(8, "interleaved", "half").tolist()
     [0, 2, 4, 6, 1, 3, 5, 7]
     """
+    check.choice("source", source, PAIRINGS)
+    check.choice("target", target, PAIRINGS)
+    head_dim = check.size("head_dim", head_dim)
     from_pairs = _pairs("head_dim", head_dim, rotary_dim, source)
     permutation = np.arange(head_dim)
     permutation[_pairs("head_dim", head_dim, rotary_dim, target)] = from_pairs
@@ -145,8 +160,11 @@ def convert_projection(weight: Any, n_head: int, source: str, target: str, *, ro
     weight is a matrix (output features first, as `torch.nn.Linear` has it) or a bias, of NumPy or torch.  Queries and
     keys must both be converted, each with its own number of heads; values stay.  Scores stay, up to rounding.
     """
+    if not hasattr(weight, "ndim") or weight.ndim == 0:
+        raise TypeError(f"weight must be an array of NumPy or torch, with rows, got {check.short(weight)}")
+    n_head = check.size("n_head", n_head)
     n_row = weight.shape[0]
-    if n_row % check.size("n_head", n_head):
+    if not n_row or n_row % n_head:
         raise ValueError(f"weight must have a multiple of n_head = {n_head} rows, got {n_row}")
     head_dim = n_row // n_head
     permutation = pairing_permutation(head_dim, source, target, rotary_dim=rotary_dim)
@@ -156,11 +174,10 @@ def convert_projection(weight: Any, n_head: int, source: str, target: str, *, ro
 
 def _pairs(name: str, head_dim: int, rotary_dim: int | None, pairing: str) -> Integers:
     """The first and the second entry of each pair.  -> (2, rotary_dim/2)"""
-    check.choice("pairing", pairing, PAIRINGS)
-    if rotary_dim is None and check.size(name, head_dim) % 2:
+    if rotary_dim is None and head_dim % 2:
         raise ValueError(f"{name} must have an even width, or rotary_dim be given, got width {head_dim}")
     width = check.size("rotary_dim", head_dim if rotary_dim is None else rotary_dim, even=True, least=2)
-    if width > check.size(name, head_dim):
+    if width > head_dim:
         raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")
     entries = np.arange(width)
     return entries.reshape(-1, 2).T if pairing == "interleaved" else entries.reshape(2, -1)

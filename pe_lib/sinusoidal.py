@@ -41,6 +41,7 @@ def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper"
     return base**-exponent
 
 
+@check.finite
 def sinusoidal(
     pos: ArrayLike,
     d_model: int,
@@ -73,6 +74,7 @@ def sinusoidal(
     omega = frequencies(d_model, base, schedule=schedule, odd=odd)  # (n_pair,) radian / token
     order = column_order(d_model, layout=layout, odd=odd)
     moved = check.reals("pos", pos) + check.real("offset", offset)
+    check.room(pos=moved.size, d_model=len(order))
     angle = moved[..., None] * omega  # (..., n_pair) radian
     zero = np.zeros_like(angle[..., :1])
     waves = np.concatenate([np.sin(angle), np.cos(angle), zero], axis=-1)
@@ -107,7 +109,9 @@ def kernel(distance: ArrayLike, d_model: int, base: float = 10_000.0, *, schedul
     [4.0, 1.7, 1.7]
     """
     omega = frequencies(d_model, base, schedule=schedule)
-    angle = check.reals("distance", distance)[..., None] * omega  # (..., d_model/2) radian
+    distance = check.reals("distance", distance)
+    check.room(distance=distance.size, d_model=len(omega))
+    angle = distance[..., None] * omega  # (..., d_model/2) radian
     return np.cos(angle).sum(axis=-1)
 
 
@@ -136,5 +140,8 @@ def misread(pos: ArrayLike, d_model: int, base: float = 10_000.0, *, reading: st
     >>> misread([1], 4, reading="column").round(3).tolist()
     [[0.841, 1.0, 0.0, 1.0]]
     """
-    angle = check.reals("pos", pos)[..., None] * misread_frequencies(d_model, base, reading=reading)  # (..., d_model)
-    return np.where(np.arange(d_model) % 2 == 0, np.sin(angle), np.cos(angle))
+    omega = misread_frequencies(d_model, base, reading=reading)  # (d_model,) radian / token
+    pos = check.reals("pos", pos)
+    check.room(pos=pos.size, d_model=len(omega))
+    angle = pos[..., None] * omega  # (..., d_model) radian
+    return np.where(np.arange(len(omega)) % 2 == 0, np.sin(angle), np.cos(angle))

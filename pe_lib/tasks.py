@@ -50,7 +50,10 @@ class Task(ABC):
 
     def sample(self, rng: np.random.Generator, batch: int) -> tuple[Integers, Integers]:
         """Inputs and targets, each (batch, n_position) int64; a target is IGNORE where nothing is asked."""
-        inputs = self.inputs(rng, check.size("batch", batch))
+        check.instance("rng", rng, np.random.Generator)
+        batch = check.size("batch", batch)
+        check.room(batch=batch, length=self.n_position)
+        inputs = self.inputs(rng, batch)
         return inputs, self.targets(inputs)
 
     def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
@@ -59,6 +62,8 @@ class Task(ABC):
 
     def all_inputs(self) -> Integers:
         """Every input there is, all equally likely.  -> (n, n_position)"""
+        if self.vocab ** min(self.length, 20) > 10**6:
+            raise ValueError(f"length and vocab must give at most 1e6 inputs, got {self.vocab} ** {self.length}")
         content = itertools.product(range(self.vocab), repeat=self.length)
         return np.array(list(content))
 
@@ -120,6 +125,7 @@ class Count(Task):
         return Ceiling(1.0, 0.0)
 
     def targets(self, inputs: Integers) -> Integers:
+        check.room(batch=len(inputs), length=self.length**2)
         return (inputs[:, :, None] == inputs[:, None, :]).sum(axis=-1)
 
     def keys(self, inputs: Integers) -> Integers:
@@ -191,6 +197,7 @@ def _every_row(inputs: Integers, keys: Integers) -> Integers:
 
 def _bag(n: int, vocab: int) -> Ceiling:
     """Ceiling when the answer is a random token of a bag of n: E[max c] / n and the mean entropy of c / n."""
+    check.size("length", n, most=1000)  # the time it takes grows with n ** 3
     c = np.arange(1, n + 1)
     # The entropy is a sum over tokens, and each count alone is binomial.
     loss = -vocab * np.sum(binom.pmf(c, n, 1 / vocab) * c / n * np.log(c / n))

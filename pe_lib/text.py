@@ -19,20 +19,24 @@ class Text:
     train: Integers  # (n,)
     held_out: Integers  # (m,)
 
+    def __post_init__(self) -> None:
+        check.instance("symbols", self.symbols, str)
+        for name in ("train", "held_out"):
+            part = check.integers(name, getattr(self, name), ndim=1, least=0, most=len(self.symbols) - 1)
+            object.__setattr__(self, name, part)
+
     def windows(self, length: int, ends: ArrayLike, asked: int | None = None) -> tuple[Integers, Integers]:
         """Windows of the held-out part.  -> inputs, targets, each (len(ends), length) int64
 
         The last target of a window is character ``ends`` of that part; the last ``asked`` targets count, by default
         all, the others are IGNORE.  With the same ends and asked, windows of any length have the same targets.
         """
-        ends = np.asarray(ends)
-        length = check.size("length", length)
+        length = check.size("length", length, most=len(self.held_out) - 1)
         asked = length if asked is None else check.size("asked", asked)
-        if asked > length or ends.ndim != 1 or ends.size == 0 or ends.dtype.kind != "i":
-            raise ValueError(f"asked must be at most length = {length}, ends whole numbers, got {asked} and {ends}")
-        if ends.min() < length or ends.max() >= len(self.held_out):
-            last = len(self.held_out) - 1
-            raise ValueError(f"ends must be from length = {length} to {last}, got {ends.min()} to {ends.max()}")
+        if asked > length:
+            raise ValueError(f"asked must be at most length = {length}, got {asked}")
+        ends = check.integers("ends", ends, ndim=1, least=length, most=len(self.held_out) - 1)
+        check.room(ends=len(ends), length=length)
         window = self.held_out[ends[:, None] - length + np.arange(length + 1)]
         inputs, targets = window[:, :-1], window[:, 1:].copy()
         targets[:, : length - asked] = IGNORE
@@ -46,6 +50,7 @@ class NextCharacter:
     """
 
     def __init__(self, text: Text, length: int = 64):
+        check.instance("text", text, Text)
         self.text = text
         self.length = self.n_position = check.size("length", length)
         self.vocab = self.n_token = self.n_class = len(text.symbols)
@@ -56,7 +61,10 @@ class NextCharacter:
         if last < 1:
             n = len(self.text.train)
             raise ValueError(f"length must be less than the {n} characters of the text, got {self.length}")
-        start = rng.integers(0, last, check.size("batch", batch))
+        check.instance("rng", rng, np.random.Generator)
+        batch = check.size("batch", batch)
+        check.room(batch=batch, length=self.length)
+        start = rng.integers(0, last, batch)
         window = self.text.train[start[:, None] + np.arange(self.length + 1)]
         return window[:, :-1], window[:, 1:]
 
@@ -74,6 +82,9 @@ def read(path: str | Path | None = None) -> Text:
         train = "".join(text for n, text in enumerate(texts) if n % 10 != 9)
         held_out = "".join(texts[9::10])
     else:
+        check.instance("path", path, str, Path)
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"path must name a file, got {path}")
         text = Path(path).read_text(encoding="utf-8", errors="replace")
         train, held_out = text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]
     if len(train) + len(held_out) < 100:

@@ -33,12 +33,14 @@ def new_model(config: Config, encoding: str | PositionEncoding, seed: int) -> Ti
     What an encoding draws, such as a learned table, comes from a second generator with a seed of its own.  An option
     may follow the name of an encoding, as in "learned:std=0.1".
     """
-    seeds = np.random.SeedSequence(check.size("seed", seed, least=0)).generate_state(2)
+    check.instance("config", config, Config)
+    seed = check.size("seed", seed, least=0, most=math.inf)
+    seeds = np.random.SeedSequence(seed).generate_state(2)
     weights, codes = (Generator().manual_seed(int(state)) for state in seeds)
     if isinstance(encoding, str):
         encoding = encodings.build(encoding, config, codes)
     elif not isinstance(encoding, PositionEncoding):
-        raise TypeError(f"encoding must be a name or a PositionEncoding, got {encoding!r}")
+        raise TypeError(f"encoding must be a name or a PositionEncoding, got {check.short(encoding)}")
     return TinyTransformer(config, encoding, weights)
 
 
@@ -46,6 +48,7 @@ def model_for(
     task: Task | NextCharacter, encoding: str | PositionEncoding, seed: int, **sizes: Any
 ) -> TinyTransformer:
     """An untrained model whose vocabulary, classes and length fit a task; ``sizes`` are other fields of `Config`."""
+    check.instance("task", task, Task, NextCharacter)
     sizes = {"max_len": task.n_position} | sizes
     return new_model(Config(task.n_token, task.n_class, **sizes), encoding, seed)
 
@@ -72,10 +75,17 @@ def fit(
     batch, the settings, the sizes of the model, number of parameters, seed (the entropy of ``rng``), versions
     and ``labels``.  A loss that is not finite raises FloatingPointError.
     """
-    for name, value in (("steps", steps), ("eval_every", eval_every), ("eval_size", eval_size)):
-        check.size(name, value)
-    check.real("lr", lr, above=0)
+    check.instance("model", model, TinyTransformer)
+    check.instance("task", task, Task, NextCharacter)
+    check.instance("rng", rng, np.random.Generator)
+    check.instance("labels", {} if labels is None else labels, dict)
+    steps = check.size("steps", steps)
+    batch = check.size("batch", batch)
+    eval_every = check.size("eval_every", eval_every)
+    eval_size = check.size("eval_size", eval_size)
+    lr = check.between("lr", lr, 1e-30, 1000)
     config = model.config
+    check.room(n_head=config.n_head, length=task.n_position**2)
     if config.vocab < task.n_token or config.n_class < task.n_class:
         raise ValueError(
             f"model must have vocab >= {task.n_token} and n_class >= {task.n_class} for this task, "
@@ -124,8 +134,6 @@ def _share_of_lr(step: int, steps: int) -> float:
 def _step(model: TinyTransformer, optimizer: torch.optim.Optimizer, inputs: Integers, targets: Integers) -> None:
     model.train()
     loss = _loss(model(torch.from_numpy(inputs)), targets)
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"loss is {loss.item()}: the learning rate may be too high")
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -133,7 +141,10 @@ def _step(model: TinyTransformer, optimizer: torch.optim.Optimizer, inputs: Inte
 
 
 def _loss(logits: Tensor, targets: Integers) -> Tensor:
-    return cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten(), ignore_index=IGNORE)
+    loss = cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten(), ignore_index=IGNORE)
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"loss is {loss.item()}: the learning rate may be too high")
+    return loss
 
 
 @torch.no_grad()
@@ -142,11 +153,16 @@ def evaluate(model: TinyTransformer, inputs: Integers, targets: Integers, *, shi
 
     ``shift`` is added to every position: what the model does at positions that it may not have been trained on.
     """
+    check.instance("model", model, TinyTransformer)
+    inputs = check.integers("inputs", inputs, ndim=2, least=0, most=model.config.vocab - 1)
+    targets = check.integers("targets", targets, ndim=2, least=IGNORE, most=model.config.n_class - 1)
+    if not inputs.size or inputs.shape != targets.shape:
+        raise ValueError(f"inputs and targets must be (b, t), got shapes {inputs.shape} and {targets.shape}")
     asked = targets != IGNORE
     if not asked.any():
         raise ValueError("targets must ask at least one position, got none")
     model.eval()
-    pos = model.encoding.positions(inputs.shape[1]) + check.real("shift", shift)
+    pos = model.encoding.positions(inputs.shape[1]) + check.between("shift", shift, -1e15, 1e15)
     logits = model(torch.from_numpy(inputs), pos)
     answers = logits.argmax(dim=-1).numpy()
     accuracy = (answers == targets)[asked].mean()
@@ -172,6 +188,9 @@ def trial(
     Uses one torch thread.
     """
     torch.set_num_threads(1)
+    seed = check.size("seed", seed, least=0, most=math.inf)
+    for argument, value in (("sizes", sizes), ("labels", labels)):
+        check.instance(argument, {} if value is None else value, dict)
     sized_task = TASKS[check.choice("task", task, TASKS)](length, vocab)
     model = model_for(sized_task, encoding, seed, **(sizes or {}))
     name = encoding if isinstance(encoding, str) else type(encoding).__name__
@@ -184,6 +203,10 @@ def trials(jobs: Iterable[dict[str, Any]], processes: int = 2) -> list[list[Reco
 
     The processes end with their parent, also where it is killed.
     """
+    check.instance("jobs", jobs, Iterable)
+    jobs = list(jobs)
+    for job in jobs:
+        check.instance("each of jobs", job, dict)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(check.size("processes", processes), spawn, _end_with_parent) as pool:
         running = [pool.submit(trial, **job) for job in jobs]

@@ -26,12 +26,16 @@ class Config:
     causal: bool = False  # True: a query sees its own and earlier positions only
 
     def __post_init__(self) -> None:
-        for name in ("vocab", "n_class", "max_len", "d_model", "n_head", "n_layer"):
-            check.size(name, getattr(self, name))
+        for name in ("vocab", "n_class", "max_len", "d_model", "n_head"):
+            object.__setattr__(self, name, check.size(name, getattr(self, name)))
+        object.__setattr__(self, "n_layer", check.size("n_layer", self.n_layer, most=1000))
+        object.__setattr__(self, "causal", check.flag("causal", self.causal))
+        parameters = self.d_model * (self.vocab + self.n_class + 12 * self.d_model * self.n_layer)
+        if parameters > check.MOST:
+            which = "vocab, n_class, d_model and n_layer"
+            raise ValueError(f"{which} must give at most {check.MOST:,} parameters, got {parameters:,}")
         if self.d_model % self.n_head:
             raise ValueError(f"d_model must be a multiple of n_head = {self.n_head}, got {self.d_model}")
-        if not isinstance(self.causal, bool):
-            raise TypeError(f"causal must be True or False, got {self.causal!r}")
 
 
 class Cache(NamedTuple):
@@ -50,6 +54,10 @@ class TinyTransformer(nn.Module):
 
     def __init__(self, config: Config, encoding: PositionEncoding, generator: Generator):
         super().__init__()
+        check.instance("config", config, Config)
+        check.instance("encoding", encoding, PositionEncoding)
+        check.instance("generator", generator, Generator)
+        _check_encoding(encoding, config)
         self.config, self.encoding = config, encoding
         d = config.d_model
         self.token = nn.Parameter(torch.empty(config.vocab, d).normal_(0, d**-0.5, generator=generator))
@@ -93,6 +101,8 @@ class TinyTransformer(nn.Module):
     ) -> tuple[Tensor, list[Tensor], Cache]:
         """Logits, the weights of each block, and a cache of all tokens."""
         self._check(tokens)
+        if cache is not None:
+            check.instance("cache", cache, Cache)
         b, t = tokens.shape
         s = t if cache is None else cache.pos.shape[-1] + t
         if attention_mask is not None:
@@ -123,9 +133,12 @@ class TinyTransformer(nn.Module):
             if cache is not None and (pos[..., :past] != cache.pos).any():
                 raise ValueError("pos must be given: the encoding does not go on from the positions in the cache")
             pos = pos[..., past:]
-        pos = torch.as_tensor(pos).double()
-        if pos.shape not in (tokens.shape[1:], tokens.shape) or not pos.isfinite().all():
-            raise ValueError(f"pos must be {t} finite positions, one a token, got {pos}")
+        else:
+            pos = torch.from_numpy(check.reals("pos", pos))
+        if pos.shape not in (tokens.shape[1:], tokens.shape):
+            raise ValueError(f"pos must be {t} positions, one a token, got shape {tuple(pos.shape)}")
+        if not pos.abs().max() <= 2**53:
+            raise ValueError(f"pos must be from -2**53 to 2**53, got {pos.min():g} to {pos.max():g}")
         return pos
 
     def _hidden(self, t: int, s: int, attention_mask: Tensor | None, device: torch.device) -> Tensor | None:
@@ -141,9 +154,9 @@ class TinyTransformer(nn.Module):
         return hidden | (padding & ~itself)
 
     def _check(self, tokens: Tensor) -> None:
-        if not isinstance(tokens, Tensor):
-            raise TypeError(f"tokens must be a tensor, got {type(tokens).__name__}")
-        if tokens.is_floating_point() or tokens.dtype == torch.bool:
+        if not _has_values(tokens):
+            raise TypeError(f"tokens must be a tensor, dense and with values, got {type(tokens).__name__}")
+        if tokens.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
             raise TypeError(f"tokens must be integers, got {tokens.dtype}")
         if tokens.ndim != 2 or tokens.numel() == 0:
             raise ValueError(f"tokens must be (batch, seq_len), neither empty, got shape {tuple(tokens.shape)}")
@@ -204,12 +217,25 @@ def _joined(past: Tensor, new: Tensor) -> Tensor:
 
 
 def _check_mask(attention_mask: Tensor, shape: tuple[int, int]) -> None:
-    if not isinstance(attention_mask, Tensor) or attention_mask.dtype != torch.bool:
+    if not _has_values(attention_mask) or attention_mask.dtype != torch.bool:
         raise TypeError("attention_mask must be a tensor of booleans, True for tokens that are no padding")
     if attention_mask.shape != shape:
         raise ValueError(f"attention_mask must be {shape}, one for each token, got {tuple(attention_mask.shape)}")
     if not attention_mask.any(dim=1).all():
         raise ValueError("attention_mask must leave each sequence one token or more")
+
+
+def _has_values(tensor: Any) -> bool:
+    return isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _check_encoding(encoding: PositionEncoding, config: Config) -> None:
+    """An encoding made for another width may be broadcast, or turn a part of a head, without an error."""
+    sizes = {"d_model": config.d_model, "n_head": config.n_head, "head_dim": config.d_model // config.n_head}
+    for part in encoding.modules():
+        for name, size in sizes.items():
+            if getattr(part, name, size) != size:
+                raise ValueError(f"encoding must be made for {name} = {size}, got {getattr(part, name)}")
 
 
 def _linear(n_in: int, n_out: int, generator: Generator) -> nn.Linear:

@@ -326,15 +326,39 @@ def test_distances_of_no_axis_and_of_three():
 t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
 
 
+@pytest.mark.parametrize("far", [5e9, 1e19, 1e300])
+def test_whole_positions_beyond_int64_are_clipped(far):
+    """As a whole number 1e19 wraps, and the key far ahead would be far behind."""
+    q, table = np.ones((1, 3, 2)), np.arange(10.0).reshape(5, 2)
+    np.testing.assert_array_equal(bias.shaw(q, [0, 1, far], table), bias.shaw(q, [0, 1, 50], table))
+    np.testing.assert_array_equal(bias.shaw(q, [-far, 1, far], table), bias.shaw(q, [-50, 1, 50], table))
+    tables = np.arange(12.0).reshape(1, 6, 2), np.ones((1, 6, 2))
+    np.testing.assert_array_equal(bias.deberta(q, q, [0, 1, far], *tables), bias.deberta(q, q, [0, 1, 50], *tables))
+
+
+def test_buckets_of_a_far_distance_are_found_at_once():
+    """The first distance of each bucket, by the formula in whole numbers."""
+    most = 10**9
+    starts = bias._t5_starts(16, most)
+    for b, start in enumerate(starts[7:]):
+        assert start**8 * 8**b >= most**b * 8**8 > (start - 1) ** 8 * 8**b
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        pytest.param(partial(bias.alibi_slopes, 0), "n_head must be a whole number >= 1, got 0", id="alibi heads"),
+        pytest.param(
+            partial(bias.alibi_slopes, 0), "n_head must be a whole number from 1 to 10,000, got 0", id="alibi heads"
+        ),
         pytest.param(partial(bias.alibi, [np.nan], 2), "distance must be finite", id="alibi distance"),
         pytest.param(
-            partial(t5_bucket, max_distance=8), "max_distance must be greater than 8, got 8", id="t5 distance"
+            partial(t5_bucket, max_distance=8),
+            "max_distance must be greater than 8 where num_buckets = 32, got 8",
+            id="t5 distance",
         ),
-        pytest.param(partial(t5_bucket, num_buckets=5), "num_buckets must be an even number >= 4", id="t5 buckets"),
+        pytest.param(
+            partial(t5_bucket, num_buckets=5), "num_buckets must be an even number from 4 to 1,024", id="t5 buckets"
+        ),
         pytest.param(partial(bias.t5, [1], np.ones(8), bidirectional=True), "table must have 2 axes", id="t5 table"),
         pytest.param(
             partial(bias.kerple, [1], [1.0], [0.0], form="log"),
@@ -368,7 +392,7 @@ t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
         ),
         pytest.param(
             partial(bias.fire, **FIRE | {"weights": GIVEN.weights[:2]}),
-            "weights must be three matrices, got 2",
+            "weights must be three matrices, got",
             id="fire layers",
         ),
         pytest.param(
@@ -408,7 +432,9 @@ t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
             r"table must have the shape \(row, e\) with e = 4, got \(3, 5\)",
             id="shaw width",
         ),
-        pytest.param(partial(bias.transformer_xl, **XL | {"k": GIVEN.k[:, :3]}), "k must have the shape", id="xl k"),
+        pytest.param(
+            partial(bias.transformer_xl, **XL | {"k": GIVEN.k[:, :3]}), "q and k must have one shape", id="xl k"
+        ),
         pytest.param(partial(bias.transformer_xl, **XL | {"pos": POS[:3]}), "pos must have the shape", id="xl pos"),
         pytest.param(
             partial(bias.transformer_xl, **XL | {"weight": np.ones((2, 6, 3))}),
@@ -425,7 +451,9 @@ t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
             r"v must have the shape \(h, e\) with e = 4, got \(2, 1\)",
             id="xl v",
         ),
-        pytest.param(partial(bias.deberta, **DEBERTA | {"k": GIVEN.k[:1]}), "k must have the shape", id="deberta k"),
+        pytest.param(
+            partial(bias.deberta, **DEBERTA | {"k": GIVEN.k[:1]}), "q and k must have one shape", id="deberta k"
+        ),
         pytest.param(partial(bias.deberta, **DEBERTA | {"pos": POS / 2}), "pos must be whole", id="deberta pos"),
         pytest.param(
             partial(bias.deberta, **DEBERTA | {"to_key": np.ones((2, 5, 4))}),
@@ -448,7 +476,9 @@ t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
             id="deberta to_query",
         ),
         pytest.param(partial(bias.cope, **COPE | {"q": GIVEN.q[0]}), "q must have 3 axes", id="cope q"),
-        pytest.param(partial(bias.cope, **COPE | {"k": GIVEN.k[..., :2]}), "k must have the shape", id="cope k"),
+        pytest.param(
+            partial(bias.cope, **COPE | {"k": GIVEN.k[..., :2]}), "q and k must have one shape", id="cope k"
+        ),
         pytest.param(
             partial(bias.cope, **COPE | {"table": np.ones((3, 2))}),
             r"table must have the shape \(row, e\) with e = 4, got \(3, 2\)",

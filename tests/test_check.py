@@ -36,6 +36,23 @@ def test_sizes(value, options):
         pytest.param(TypeError, 3.0, {}, "n must be a whole number >= 1, got 3.0 of type float", id="float"),
         pytest.param(TypeError, True, {}, "n must be a whole number >= 1, got True of type bool", id="bool"),
         pytest.param(TypeError, "3", {}, "n must be a whole number >= 1, got '3' of type str", id="text"),
+        pytest.param(
+            TypeError,
+            np.timedelta64(3, "D"),
+            {},
+            f"n must be a whole number >= 1, got {np.timedelta64(3, 'D')!r} of type timedelta64",
+            id="three days",
+        ),
+        pytest.param(
+            ValueError, 10**9 + 1, {}, "n must be a whole number from 1 to 1,000,000,000, got 1000000001", id="absurd"
+        ),
+        pytest.param(
+            ValueError,
+            10**5000,
+            {"least": 0},
+            "n must be a whole number from 0 to 1,000,000,000, got one of type int",
+            id="too long to print",
+        ),
     ],
 )
 def test_sizes_refused(error, value, options, message):
@@ -72,11 +89,11 @@ def test_between():
     refused(ValueError, "base must be a number from 10 to 10,000, got 10001", check.between, "base", 10_001, 10, 1e4)
 
 
-def test_shares():
-    assert [check.share("p", value) for value in (0, 0.25, 1)] == [0.0, 0.25, 1.0]
-    refused(ValueError, "p must be a number from 0 to 1, got -0.1", check.share, "p", -0.1)
-    refused(ValueError, "p must be a number from 0 to 1, got 1.5", check.share, "p", 1.5)
-    refused(TypeError, "p must be a finite number, got None of type NoneType", check.share, "p", None)
+def test_fractions():
+    assert [check.fraction("p", value) for value in (0, 0.25, 1)] == [0.0, 0.25, 1.0]
+    refused(ValueError, "p must be a number from 0 to 1, got -0.1", check.fraction, "p", -0.1)
+    refused(ValueError, "p must be a number from 0 to 1, got 1.5", check.fraction, "p", 1.5)
+    refused(TypeError, "p must be a finite number, got None of type NoneType", check.fraction, "p", None)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +127,7 @@ class Tensor:
         self.values, self.floating, self.calls = np.array(values), floating, []
 
     def __getattr__(self, name):
-        if name not in ("detach", "cpu", "double"):
+        if name not in ("detach", "cpu", "resolve_neg", "double"):
             raise AttributeError(name)
         return lambda: self.calls.append(name) or self
 
@@ -124,10 +141,10 @@ class Tensor:
 def test_tensors():
     tensor = Tensor([1.5, 2.0], floating=True)
     assert check.reals("x", tensor).tolist() == [1.5, 2.0]
-    assert tensor.calls == ["detach", "cpu", "double"]
+    assert tensor.calls == ["detach", "cpu", "resolve_neg", "double"]
     tensor = Tensor([1, 2], floating=False)
     assert check.reals("x", tensor).tolist() == [1.0, 2.0]
-    assert tensor.calls == ["detach", "cpu"]
+    assert tensor.calls == ["detach", "cpu", "resolve_neg"]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +179,93 @@ def test_axes():
     refused(ValueError, "u must have 2 axes, got shape (3,)", check.axes, "u", [1, 2, 3], h=None, e=None)
     refused(ValueError, "u must have the shape (t) with t = 0, got (1,)", check.axes, "u", [1], t=0)
     refused(ValueError, "u must be finite, got nan", check.axes, "u", [math.nan], t=1)
+
+
+@pytest.mark.parametrize("value", [np.int8([1, 2]), [2**63 - 1], np.uint64([3]), np.zeros(0, int)])
+def test_integers(value):
+    array = check.integers("ends", value, ndim=1)
+    assert array.dtype == np.int64 and array.tolist() == list(value)
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "options", "message"),
+    [
+        pytest.param(TypeError, [1.0], {}, "n must hold whole numbers, got [1.0]", id="float"),
+        pytest.param(TypeError, [True], {}, "n must hold whole numbers, got [True]", id="bool"),
+        pytest.param(ValueError, [[1]], {}, "n must have 1 axes, got shape (1, 1)", id="axes"),
+        pytest.param(
+            ValueError,
+            [2, 9],
+            {"least": 3, "most": 8},
+            "n must hold whole numbers from 3 to 8, got 2 to 9",
+            id="range",
+        ),
+        pytest.param(
+            ValueError,
+            np.uint64([2**63]),
+            {"least": 0},
+            "n must hold whole numbers from 0 to 9.223372037e+18, got 9223372036854775808 to 9223372036854775808",
+            id="beyond int64",
+        ),
+    ],
+)
+def test_integers_refused(error, value, options, message):
+    refused(error, message, check.integers, "n", value, ndim=1, **options)
+
+
+def test_masked_arrays():
+    masked = np.ma.masked_array([1.0, 1e6], mask=[False, True])
+    with pytest.raises(ValueError, match="x must have no masked entry, got masked_array"):
+        check.reals("x", masked)
+    np.testing.assert_array_equal(check.reals("x", np.ma.masked_array([1.0, 2.0])), [1.0, 2.0])
+
+
+def test_flags():
+    assert check.flag("causal", True) is True and check.flag("causal", np.False_) is False
+    for value in (1, None, "no"):
+        refused(TypeError, f"causal must be True or False, got {value!r}", check.flag, "causal", value)
+
+
+def test_instances():
+    check.instance("rng", np.random.default_rng(0), int, np.random.Generator)
+    message = "rng must be a Generator of numpy or str of builtins, got 0 of type int"
+    refused(TypeError, message, check.instance, "rng", 0, np.random.Generator, str)
+
+
+def test_room():
+    check.room(n=10**4, d_model=10**5)
+    message = "n and d_model must give at most 1,000,000,000 numbers, got 10,001 x 100,000"
+    refused(ValueError, message, check.room, n=10_001, d_model=10**5)
+
+
+@check.finite
+def ratio(a, b, form="log"):
+    """An infinity that is caught on its way: 1 / inf is 0 again."""
+    return 1 / np.exp(np.asarray(a) / b)
+
+
+@check.finite
+def inner(x):
+    return np.einsum("i,i->", x, x)  # no ufunc: it says nothing where it overflows
+
+
+@check.finite
+def outer(q):
+    return inner(q) ** 0.5
+
+
+def test_what_overflows_is_refused():
+    assert ratio(0.0, 2.0) == 1 and outer(np.array([3.0, 4.0])) == 5
+    ending = "must not be so large or so small that the result is beyond float64"
+    refused(ValueError, f"a, b {ending}", ratio, 1e3, 1e-3)
+    refused(ValueError, f"a, b {ending}", ratio, np.zeros(1), b=0.0, form="log")
+    refused(ValueError, f"x {ending}", inner, np.array([1e200]))
+    refused(ValueError, f"q {ending}", outer, np.array([1e200]))  # its own argument, not that of inner
+
+
+def test_what_came_stands_in_one_line():
+    assert check.short(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
+    assert len(check.short("x" * 999)) == 100
 
 
 def test_choices():

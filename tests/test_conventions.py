@@ -147,7 +147,9 @@ def ones(n_column):
         pytest.param(partial(convert, ones(4), "paper", "mae"), "target must encode as many", id="line to grid"),
         pytest.param(partial(convert, ones(4), "mae", "paper"), "target must encode as many", id="grid to line"),
         pytest.param(
-            partial(convert, ones(5), "paper", "paper"), "d_model must be an even number >= 2, got 5", id="columns"
+            partial(convert, ones(5), "paper", "paper"),
+            "number of columns of table must be an even number >= 2",
+            id="columns",
         ),
         pytest.param(partial(convert, np.ones(5), "paper", "paper"), "table must have 2 axes", id="axes"),
         pytest.param(

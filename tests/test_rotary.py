@@ -298,7 +298,7 @@ half = partial(rotate, pairing="half")
         pytest.param(partial(pope_score, Q[0], K, POS, X[:, 0]), "q must have 3 axes", id="pope q"),
         pytest.param(
             partial(pope_score, Q, K[:, :4], POS, X[:, 0]),
-            r"k must have the shape \(h, t, e\) with t = 5, got \(2, 4, 8\)",
+            r"q and k must have one shape \(h, t, e\), got \(2, 5, 8\) and \(2, 4, 8\)",
             id="pope k",
         ),
         pytest.param(
@@ -310,7 +310,7 @@ half = partial(rotate, pairing="half")
             id="pope delta",
         ),
         pytest.param(partial(pope_score, Q, K, POS, X[:, 0], 1), "base must be a finite number > 1", id="pope base"),
-        pytest.param(partial(pairing_permutation, 8, "half", "both"), "pairing must be one of", id="target"),
+        pytest.param(partial(pairing_permutation, 8, "half", "both"), "target must be one of", id="target"),
         pytest.param(
             partial(pairing_permutation, 7, "half", "half"), "head_dim must have an even width", id="permuted"
         ),

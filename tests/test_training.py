@@ -242,7 +242,7 @@ BAD = {
     "batch": (lambda: train(batch=0), ValueError, "batch must be a whole number >= 1, got 0"),
     "eval_every": (lambda: train(eval_every=2.5), TypeError, "eval_every must be a whole number >= 1, got 2.5"),
     "eval_size": (lambda: train(eval_size=0), ValueError, "eval_size must be a whole number >= 1, got 0"),
-    "lr": (lambda: train(lr=0), ValueError, "lr must be a finite number > 0, got 0"),
+    "lr": (lambda: train(lr=0), ValueError, "lr must be a number from 1e-30 to 1,000, got 0"),
     "few symbols": (
         lambda: fit(small_model(), Reverse(6, 9), np.random.default_rng(0)),
         ValueError,

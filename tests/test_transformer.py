@@ -1,9 +1,13 @@
 """The model: symmetry without position, causality, weights that are weights, gradients, and bad input."""
 
+import re
+
 import pytest
 import torch
 
-from pe_lib.encodings import PositionEncoding, build
+from pe_lib.encodings import FixedTable, PerBlock, PositionEncoding, Rotary, Sinusoidal, build
+from pe_lib.encodings.distance import Alibi
+from pe_lib.encodings.positions import Wrapper
 from pe_lib.transformer import Config, TinyTransformer
 
 SIZES = dict(vocab=10, n_class=7, max_len=9, d_model=16, n_head=4, n_layer=2)
@@ -175,9 +179,18 @@ def test_bad_masks(case, tokens):
     assert says in str(raised.value)
 
 
-@pytest.mark.parametrize("pos", [[0.0, 1.0], [[0.0] * 9], [float("nan")] * 9], ids=["few", "one row", "NaN"])
-def test_bad_positions(pos, tokens):
-    with pytest.raises(ValueError, match="pos must be 9 finite positions, one a token"):
+BAD_POSITIONS = {
+    "few": ([0.0, 1.0], "pos must be 9 positions, one a token, got shape (2,)"),
+    "one row": ([[0.0] * 9], "pos must be 9 positions, one a token, got shape (1, 9)"),
+    "NaN": ([float("nan")] * 9, "pos must be finite, got nan"),
+    "far": ([0.0] * 8 + [1e16], "pos must be from -2**53 to 2**53, got 0 to 1e+16"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_POSITIONS)
+def test_bad_positions(case, tokens):
+    pos, says = BAD_POSITIONS[case]
+    with pytest.raises(ValueError, match=re.escape(says)):
         model_of()(tokens, pos)
 
 
@@ -198,11 +211,28 @@ def test_bad_tokens(tokens, error, says):
     assert says in str(raised.value)
 
 
+UNLIKE = {
+    "width": (Sinusoidal(24), "encoding must be made for d_model = 16, got 24"),
+    "a narrow table": (FixedTable([[0.0]]), "encoding must be made for d_model = 16, got 1"),
+    "half a head": (Rotary(2), "encoding must be made for head_dim = 4, got 2"),
+    "heads": (Alibi(1), "encoding must be made for n_head = 4, got 1"),
+    "inside": (PerBlock([Rotary(4), Wrapper(Rotary(2))]), "encoding must be made for head_dim = 4, got 2"),
+}
+
+
+@pytest.mark.parametrize("case", UNLIKE)
+def test_an_encoding_of_another_size(case):
+    """Half of a head would turn, or one bias serve two heads, without an error from torch."""
+    encoding, says = UNLIKE[case]
+    with pytest.raises(ValueError, match=says):
+        TinyTransformer(Config(**SIZES), encoding, torch.Generator())
+
+
 @pytest.mark.parametrize(
     ("sizes", "error", "says"),
     [
         ({"n_head": 3}, ValueError, "d_model must be a multiple of n_head = 3, got 16"),
-        ({"n_layer": 0}, ValueError, "n_layer must be a whole number >= 1, got 0"),
+        ({"n_layer": 0}, ValueError, "n_layer must be a whole number from 1 to 1,000, got 0"),
         ({"d_model": 16.0}, TypeError, "d_model must be a whole number >= 1, got 16.0 of type float"),
         ({"causal": 1}, TypeError, "causal must be True or False, got 1"),
     ],

@@ -55,6 +55,10 @@ def build(name: str, config: Config, generator: Generator, **options: Any) -> Po
     An option may follow the name: "t5:max_distance=32" is t5 with max_distance = 32.  ``ENCODINGS[name].options()``
     lists them, and so does the TypeError for one that the encoding does not have.
     """
+    check.instance("encoding", name, str)
+    check.instance("generator", generator, Generator)
+    if not hasattr(config, "n_layer"):
+        raise TypeError(f"config must be a Config of pe_lib.transformer, got {check.short(config)}")
     name, colon, setting = name.partition(":")
     encoding = ENCODINGS[check.choice("encoding", name, ENCODINGS)]
     if colon:

@@ -17,11 +17,11 @@ class Sinusoidal(PositionEncoding):
 
     def __init__(self, d_model: int, base: float = 10_000.0):
         super().__init__()
-        d_model = check.size("d_model", d_model, even=True, least=2)
+        self.d_model = check.size("d_model", d_model, even=True, least=2)
         base = check.real("base", base, above=1)
-        two_i = torch.arange(0, d_model, 2, dtype=torch.float64)
+        two_i = torch.arange(0, self.d_model, 2, dtype=torch.float64)
         # Not a buffer: module.to(bfloat16) would round a buffer, and with it every angle.
-        self.omega = base ** (-two_i / d_model)  # (d/2,) radian / token
+        self.omega = base ** (-two_i / self.d_model)  # (d/2,) radian / token
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         angle = pos[..., None] * self.omega  # (..., t, d/2) radian
@@ -48,6 +48,9 @@ class FixedTable(PositionEncoding):
     def __init__(self, table: ArrayLike):
         super().__init__()
         self.table = torch.from_numpy(check.reals("table", table, ndim=2))
+        self.d_model = self.table.shape[1]
+        if not self.table.float().isfinite().all():
+            raise ValueError("table must be finite in float32 too, the type of most models")
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         return x + self.table[_rows(pos, len(self.table))].to(x)
@@ -61,8 +64,10 @@ class Learned(PositionEncoding):
 
     def __init__(self, d_model: int, max_len: int, std: float = 0.02, *, generator: Generator):
         super().__init__()
-        shape = check.size("max_len", max_len), check.size("d_model", d_model)
-        self.table = drawn(shape, check.real("std", std, above=0), generator)
+        max_len = check.size("max_len", max_len)
+        self.d_model = check.size("d_model", d_model)
+        check.room(max_len=max_len, d_model=self.d_model)
+        self.table = drawn((max_len, self.d_model), std, generator)
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         return x + self.table[_rows(pos, len(self.table))]

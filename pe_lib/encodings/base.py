@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from torch import Generator, Tensor, nn
 
+from pe_lib import check
+
 if TYPE_CHECKING:
     from pe_lib.transformer import Config
 
@@ -52,7 +54,7 @@ class PositionEncoding(nn.Module):
 
     def positions(self, seq_len: int) -> Tensor:
         """The positions of a sequence, 0 .. seq_len - 1.  -> (t,) float64"""
-        return torch.arange(seq_len, dtype=torch.float64)
+        return torch.arange(check.size("seq_len", seq_len), dtype=torch.float64)
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         """The embeddings (b, t, d) with position in them."""
@@ -79,10 +81,10 @@ class PerBlock(PositionEncoding):
 
     def __init__(self, encodings: Iterable[PositionEncoding]):
         super().__init__()
-        encodings = list(encodings)
-        if not encodings or not all(isinstance(encoding, PositionEncoding) for encoding in encodings):
-            raise TypeError(f"encodings must be one PositionEncoding or more, got {encodings}")
-        self.encodings = nn.ModuleList(encodings)
+        listed = list(encodings) if isinstance(encodings, Iterable) else []
+        if not listed or not all(isinstance(encoding, PositionEncoding) for encoding in listed):
+            raise TypeError(f"encodings must be one PositionEncoding or more, got {check.short(encodings)}")
+        self.encodings = nn.ModuleList(listed)
 
     def positions(self, seq_len: int) -> Tensor:
         return self._encoding(0).positions(seq_len)
@@ -139,4 +141,6 @@ def whole(distance: Tensor) -> Tensor:
 
 def drawn(shape: Iterable[int], std: float, generator: Generator) -> nn.Parameter:
     """A parameter with first values from N(0, std**2)."""
+    std = check.between("std", std, 1e-30, 1e30)  # of float32
+    check.instance("generator", generator, Generator)
     return nn.Parameter(torch.empty(*shape).normal_(0, std, generator=generator))

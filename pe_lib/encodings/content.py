@@ -23,11 +23,13 @@ class Fire(PositionEncoding):
         self, n_head: int, *, hidden: int = 32, c: float = 0.1, threshold: float = 64.0, generator: Generator
     ):
         super().__init__()
-        self.c = nn.Parameter(torch.tensor(check.real("c", c, above=0)))
-        self.factor = nn.Parameter(torch.ones(()))
-        self.threshold = check.real("threshold", threshold, above=0)
+        self.n_head = check.size("n_head", n_head)
         hidden = check.size("hidden", hidden)
-        shapes = ((1, hidden), (hidden, hidden), (hidden, check.size("n_head", n_head)))
+        check.room(hidden=hidden * max(hidden, self.n_head))
+        self.c = nn.Parameter(torch.tensor(check.between("c", c, 1e-30, 1e30)))
+        self.factor = nn.Parameter(torch.ones(()))
+        self.threshold = check.between("threshold", threshold, 1e-30, 1e30)
+        shapes = ((1, hidden), (hidden, hidden), (hidden, self.n_head))
         weights = [drawn(shape, (2 / shape[0]) ** 0.5, generator) for shape in shapes]
         shifts = [torch.zeros(hidden), torch.zeros(hidden)]
         self.weights = nn.ParameterList(weights)
@@ -59,8 +61,10 @@ class Shaw(PositionEncoding):
     def __init__(self, head_dim: int, *, reach: int = 16, generator: Generator):
         super().__init__()
         self.reach = check.size("reach", reach)
-        shape = 2 * reach + 1, check.size("head_dim", head_dim)
-        self.table = drawn(shape, head_dim**-0.5, generator)
+        self.head_dim = check.size("head_dim", head_dim)
+        n_row = 2 * self.reach + 1
+        check.room(reach=n_row, head_dim=self.head_dim)
+        self.table = drawn((n_row, self.head_dim), self.head_dim**-0.5, generator)
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         score = q @ self.table.T / q.shape[-1] ** 0.5  # (b, h, t, 2 reach + 1)
@@ -82,12 +86,15 @@ class TransformerXL(PositionEncoding):
     def __init__(self, d_model: int, n_head: int, base: float = 10_000.0, *, generator: Generator):
         super().__init__()
         self.sinusoid = Sinusoidal(d_model, base)
-        head_dim, rest = divmod(d_model, check.size("n_head", n_head))
+        self.d_model = self.sinusoid.d_model
+        self.n_head = check.size("n_head", n_head)
+        self.head_dim, rest = divmod(self.d_model, self.n_head)
         if rest:
             raise ValueError(f"d_model must be a multiple of n_head = {n_head}, got {d_model}")
-        self.weight = drawn((n_head, d_model, head_dim), d_model**-0.5, generator)
-        self.u = drawn((n_head, 1, head_dim), head_dim**-0.5, generator)
-        self.v = drawn((n_head, 1, head_dim), head_dim**-0.5, generator)
+        check.room(d_model=self.d_model**2)
+        self.weight = drawn((self.n_head, self.d_model, self.head_dim), self.d_model**-0.5, generator)
+        self.u = drawn((self.n_head, 1, self.head_dim), self.head_dim**-0.5, generator)
+        self.v = drawn((self.n_head, 1, self.head_dim), self.head_dim**-0.5, generator)
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         # Few distances are different; each is encoded once.
@@ -117,9 +124,12 @@ class Deberta(PositionEncoding):
     def __init__(self, n_head: int, head_dim: int, *, reach: int = 512, generator: Generator):
         super().__init__()
         self.reach = check.size("reach", reach)
-        shape = check.size("n_head", n_head), 2 * reach, check.size("head_dim", head_dim)
-        self.to_key = drawn(shape, head_dim**-0.5, generator)
-        self.to_query = drawn(shape, head_dim**-0.5, generator)
+        self.n_head = check.size("n_head", n_head)
+        self.head_dim = check.size("head_dim", head_dim)
+        check.room(n_head=self.n_head, reach=2 * self.reach, head_dim=self.head_dim)
+        shape = self.n_head, 2 * self.reach, self.head_dim
+        self.to_key = drawn(shape, self.head_dim**-0.5, generator)
+        self.to_query = drawn(shape, self.head_dim**-0.5, generator)
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         return q / 3**0.5, k
@@ -153,8 +163,10 @@ class Cope(PositionEncoding):
 
     def __init__(self, head_dim: int, *, max_count: int = 64):
         super().__init__()
-        shape = check.size("max_count", max_count, least=2), check.size("head_dim", head_dim)
-        self.table = nn.Parameter(torch.zeros(shape))
+        max_count = check.size("max_count", max_count, least=2)
+        self.head_dim = check.size("head_dim", head_dim)
+        check.room(max_count=max_count, head_dim=self.head_dim)
+        self.table = nn.Parameter(torch.zeros(max_count, self.head_dim))
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (b, h, t, s)

@@ -35,9 +35,10 @@ class Alibi(DistanceBias):
 
     def __init__(self, n_head: int):
         super().__init__()
-        power = 2 ** (check.size("n_head", n_head).bit_length() - 1)
+        self.n_head = check.size("n_head", n_head)
+        power = 2 ** (self.n_head.bit_length() - 1)
         h = torch.arange(1, power + 1, dtype=torch.float64)
-        between = torch.arange(n_head - power, dtype=torch.float64) + 0.5  # the slopes of 2P, halfway between
+        between = torch.arange(self.n_head - power, dtype=torch.float64) + 0.5  # the slopes of 2P, halfway between
         self.slope = 2.0 ** (-8 * torch.cat([h, between]) / power)
 
     def of_distance(self, distance: Tensor) -> Tensor:
@@ -62,14 +63,16 @@ class T5(DistanceBias):
         generator: Generator,
     ):
         super().__init__()
+        self.n_head = check.size("n_head", n_head)
         num_buckets = check.size("num_buckets", num_buckets, even=True, least=4)
-        self.one_side = num_buckets // 2 if bidirectional else num_buckets
-        self.bidirectional = bidirectional
+        self.bidirectional = check.flag("bidirectional", bidirectional)
+        self.one_side = num_buckets // 2 if self.bidirectional else num_buckets
         self.max_distance = check.size("max_distance", max_distance)
-        if max_distance <= self.one_side // 2:
-            raise ValueError(f"max_distance must be greater than {self.one_side // 2}, got {max_distance}")
-        shape = num_buckets, check.size("n_head", n_head)
-        self.table = drawn(shape, check.real("std", std, above=0), generator)
+        if self.max_distance <= self.one_side // 2:
+            least = f"greater than {self.one_side // 2} where num_buckets = {num_buckets}"
+            raise ValueError(f"max_distance must be {least}, got {max_distance}")
+        check.room(num_buckets=num_buckets, n_head=self.n_head)
+        self.table = drawn((num_buckets, self.n_head), std, generator)
 
     def of_distance(self, distance: Tensor) -> Tensor:
         before = distance.clamp(min=0)
@@ -97,7 +100,9 @@ class KerpleLog(DistanceBias):
 
     def __init__(self, n_head: int, *, generator: Generator):
         super().__init__()
-        r1, r2 = torch.rand(2, check.size("n_head", n_head), generator=generator)
+        self.n_head = check.size("n_head", n_head)
+        check.instance("generator", generator, Generator)
+        r1, r2 = torch.rand(2, self.n_head, generator=generator)
         self.r1 = nn.Parameter(self.first[0] * r1)
         self.r2 = nn.Parameter(self.first[1] * r2)
 
@@ -130,10 +135,12 @@ class Sandwich(DistanceBias):
 
     def __init__(self, n_head: int, *, width: int = 128, base: float = 10_000.0):
         super().__init__()
-        two_i = torch.arange(0, check.size("width", width, even=True, least=2), 2, dtype=torch.float64)
+        self.n_head = check.size("n_head", n_head)
+        width = check.size("width", width, even=True, least=2)
+        two_i = torch.arange(0, width, 2, dtype=torch.float64)
         self.omega = check.real("base", base, above=1) ** (-two_i / width)  # (width/2,) radian / token
-        h = torch.arange(1, check.size("n_head", n_head) + 1, dtype=torch.float64)
-        self.slope = n_head / (8 * h)
+        h = torch.arange(1, self.n_head + 1, dtype=torch.float64)
+        self.slope = self.n_head / (8 * h)
 
     def of_distance(self, distance: Tensor) -> Tensor:
         kernel = (distance[..., None] * self.omega).cos().sum(dim=-1)

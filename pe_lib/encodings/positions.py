@@ -53,10 +53,11 @@ class Randomised(Wrapper):
 
     def __init__(self, inner: PositionEncoding, max_pos: int = 2048, *, generator: torch.Generator):
         super().__init__(inner)
-        self.max_pos = check.size("max_pos", max_pos)
+        self.max_pos = check.size("max_pos", max_pos, most=10_000_000)
         self.register_buffer("state", _new_state(generator))
 
     def positions(self, seq_len: int) -> Tensor:
+        seq_len = check.size("seq_len", seq_len)
         if seq_len > self.max_pos:
             raise ValueError(f"seq_len must be at most max_pos = {self.max_pos}, got {seq_len}")
         shuffled = _with_state(self.state, lambda generator: torch.randperm(self.max_pos, generator=generator))
@@ -86,6 +87,7 @@ class Shape(Wrapper):
 
 
 def _new_state(generator: torch.Generator) -> Tensor:
+    check.instance("generator", generator, torch.Generator)
     seed = torch.randint(2**62, (), generator=generator)
     return torch.Generator().manual_seed(int(seed)).get_state()
 

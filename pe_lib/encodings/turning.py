@@ -30,14 +30,14 @@ class Rotary(PositionEncoding):
     ):
         super().__init__()
         self.pairing = check.choice("pairing", pairing, ("interleaved", "half"))
-        if rotary_dim is None:
-            rotary_dim = check.size("head_dim", head_dim, even=True, least=2)
-        elif check.size("rotary_dim", rotary_dim, even=True, least=2) > check.size("head_dim", head_dim):
+        self.head_dim = check.size("head_dim", head_dim, even=rotary_dim is None, least=2)
+        rotary_dim = self.head_dim if rotary_dim is None else check.size("rotary_dim", rotary_dim, even=True, least=2)
+        if rotary_dim > self.head_dim:
             raise ValueError(f"rotary_dim must be at most head_dim = {head_dim}, got {rotary_dim}")
         two_i = torch.arange(0, rotary_dim, 2, dtype=torch.float64)
         base = check.real("base", base, above=1)
         self.omega = base ** (-two_i / rotary_dim)  # (rotary_dim/2,) radian / token
-        p = check.share("p", p)
+        p = check.fraction("p", p)
         n_turning = math.floor(p * rotary_dim / 2)
         self.omega[n_turning:] = 0
 
@@ -86,9 +86,10 @@ class RotaryNope(PerBlock):
     """Rotary in all blocks but every fourth (of fewer than four blocks, the last), which has no encoding: SmolLM3."""
 
     def __init__(self, head_dim: int, n_layer: int, base: float = 10_000.0, *, every: int | None = None):
+        n_layer = check.size("n_layer", n_layer)
         if every is None:
             every = max(2, min(4, n_layer))
-        every = check.size("every", every, least=2)
+        every = check.size("every", every, least=2, most=10_000)
         super().__init__([Rotary(head_dim, base)] * (every - 1) + [PositionEncoding()])
 
 
@@ -105,9 +106,9 @@ class XPos(Rotary):
     def __init__(self, head_dim: int, base: float = 10_000.0, *, scale_base: float = 512.0, gamma: float = 0.4):
         super().__init__(head_dim, base)
         gamma = check.real("gamma", gamma, above=0)
-        two_i = torch.arange(0, head_dim, 2, dtype=torch.float64)
-        zeta = (two_i / head_dim + gamma) / (1 + gamma)  # (e/2,)
-        scale_base = check.real("scale_base", scale_base, above=0)
+        two_i = torch.arange(0, self.head_dim, 2, dtype=torch.float64)
+        zeta = (two_i / self.head_dim + gamma) / (1 + gamma)  # (e/2,)
+        scale_base = check.real("scale_base", scale_base, above=1e-100)
         self.decay = zeta.log() / scale_base
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +117,8 @@ class XPos(Rotary):
         # The largest score, of the last query with the first key, is a product of both scales.
         largest = (last - first) * self.decay.abs().max()
         if largest > 0.9 * math.log(torch.finfo(q.dtype).max):
-            raise ValueError(f"pos must not be {last - first:g} tokens apart: too far for xpos in {q.dtype}")
+            why = f"too far for xpos of this scale_base and gamma in {q.dtype}"
+            raise ValueError(f"pos must not be {last - first:g} tokens apart: {why}")
         middle = (first + last) / 2
         q, k = super().turn(q, k, pos_q, pos_k)
         scale_q = self._scale(pos_q - middle)
@@ -142,10 +144,13 @@ class PoPE(PositionEncoding):
 
     def __init__(self, n_head: int, head_dim: int, base: float = 10_000.0):
         super().__init__()
-        c = torch.arange(check.size("head_dim", head_dim), dtype=torch.float64)
+        self.n_head = check.size("n_head", n_head)
+        self.head_dim = check.size("head_dim", head_dim)
+        check.room(n_head=self.n_head, head_dim=self.head_dim)
+        c = torch.arange(self.head_dim, dtype=torch.float64)
         base = check.real("base", base, above=1)
-        self.theta = base ** (-c / head_dim)  # (e,) radian / token
-        self.delta = nn.Parameter(torch.zeros(check.size("n_head", n_head), 1, head_dim))
+        self.theta = base ** (-c / self.head_dim)  # (e,) radian / token
+        self.delta = nn.Parameter(torch.zeros(self.n_head, 1, self.head_dim))
 
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         angle_q = all_heads(pos_q[..., None] * self.theta)  # (..., 1, t, e) radian

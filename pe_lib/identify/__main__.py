@@ -1,28 +1,34 @@
 """The command: which convention made a table, and what is wrong with code that makes one."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from pe_lib.identify.answer import in_a_line
 from pe_lib.identify.evidence import gather
 from pe_lib.identify.findings import Finding, findings_in
-from pe_lib.identify.identification import Identification, identify
+from pe_lib.identify.identification import Identification, identify_values
 from pe_lib.identify.source import FILES, named
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command.  -> 0 identified and nothing found, 1 unknown or findings, 2 unusable"""
+    """The command.  -> 0 identified and nothing found, 1 unknown or findings, 2 unusable, 130 interrupted"""
     asked = _parser().parse_args(arguments)
     try:
-        evidence = gather(named(asked.source), asked.d_model, base=asked.base)
-        identification = identify(evidence.sample.unwrap())
+        with contextlib.redirect_stdout(sys.stderr):  # what somebody else's code prints is no answer
+            evidence = gather(named(asked.source), asked.d_model, base=asked.base)
+        identification = identify_values(evidence.named)
         findings = findings_in(evidence)
     except (OSError, ValueError, TypeError) as error:
         message = str(error) if asked.source in str(error) else f"{asked.source}: {error}"
-        print(message, file=sys.stderr)
+        print(in_a_line(message), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     text = _as_json if asked.json else _as_text
     print(text(asked.source, identification, findings))
     return int(identification.layout is None or bool(findings))
@@ -32,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pe_lib.identify",
         description="Which convention made a position table, and what is wrong with it.",
-        epilog="status: 0 identified and nothing wrong, 1 unknown or findings, 2 unusable input",
+        epilog="status: 0 identified and nothing wrong, 1 unknown or findings, 2 unusable input.  "
+        "Nothing in a file is executed; but Python itself imports from the current folder: in one that is not yours, "
+        "name a FILE with python -P -m pe_lib.identify.",
     )
     parser.add_argument("source", help=f"FILE[:TENSOR] ({' '.join(FILES)}), or PACKAGE.MODULE:CALLABLE")
     parser.add_argument("--d-model", type=int, help="width, where a callable needs one")

@@ -16,7 +16,7 @@ from pe_lib.conventions import Convention
 from pe_lib.identify.answer import Answer, ask
 from pe_lib.identify.identification import Identification, as_table
 from pe_lib.identify.misreading import Misreading, explanation
-from pe_lib.identify.probe import TOKENS, Probe, first_of, numbers, probe
+from pe_lib.identify.probe import WIDEST, Probe, first_of, numbers, probe
 
 SAMPLE = 256  # tokens whose table is named by the command
 LONGEST, LONGEST_WIDE, WIDE = 24_000, 9_000, 128  # tokens that are tried, and beyond how many columns the fewer
@@ -36,7 +36,7 @@ class Limit:
 
     tokens: int
     fails_at: int
-    error: Exception
+    error: BaseException
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Evidence:
     rows           the table as long as it goes, (t, d) float64; where it is not finite nothing more was asked
     base           the one that is meant
     tolerance      the error of an entry from which on a position is wrong
-    sample         its table of 256 tokens, or the whole table; what the command names
+    sample         its table of 256 tokens, or the whole table
     limit          where it fails, if it does
     far            rows from position ``far_start`` on, where positions can be given
     options        what its options do
@@ -107,6 +107,11 @@ class Evidence:
     overwritten: Answer | None = None
 
     @property
+    def named(self) -> npt.NDArray[np.float64]:
+        """What the command names: the sample, or as many rows as there are."""
+        return self.rows[:SAMPLE] if self.sample.value is None else self.sample.value
+
+    @property
     def is_finite(self) -> bool:
         """No NaN and nothing infinite among the rows."""
         return bool(np.isfinite(self.rows).all())
@@ -130,16 +135,21 @@ def gather(encode: Any, d_model: int | None = None, *, base: float = 10_000.0, t
     base = check.real("base", base, above=1)
     tolerance = check.real("tolerance", tolerance, above=0)
     if d_model is not None:
-        d_model = check.size("d_model", d_model, least=2)
+        d_model = check.size("d_model", d_model, least=2, most=WIDEST)
     if is_table(encode):
-        table = as_table(encode)
+        table = _table(encode, d_model)
         return Evidence(table, base, tolerance, sample=Answer(table))
     of_widths = probe(encode, d_model)
     # Of a class one instance is asked about all but widths: its state is then that of a user's module.
-    is_class = inspect.isclass(encode)
-    probed = probe(encode(of_widths.d_model), of_widths.d_model) if is_class else of_widths
+    probed = _instance(of_widths) if inspect.isclass(encode) else of_widths
+    first = probed.answer(probed.tokens)
+    if not first.ok:
+        raise ValueError(f"encode gave a table of {probed.tokens} tokens, but not twice: {first.complaint()}")
     sample = probed.answer(SAMPLE)
-    rows, limit = _longest(probed)
+    if sample.ok and sample.value.shape[1] != first.value.shape[1]:
+        shapes = f"{first.value.shape} and {sample.value.shape}"
+        raise ValueError(f"encode must give as many columns at every length, got {shapes}")
+    rows, limit = _longest(probed, first.value)
     if not np.isfinite(rows).all():
         return Evidence(rows, base, tolerance, sample, limit)
     # Asked in this order: the last may ruin its state.
@@ -152,7 +162,7 @@ def gather(encode: Any, d_model: int | None = None, *, base: float = 10_000.0, t
         far=_far(probed) if limit is None else None,
         options=_options(probed),
         dtypes=_dtypes(probed),
-        widths=_widths(of_widths),
+        widths=_widths(of_widths, len(rows)),
         encodes_batch=probed.encodes_batch,
         input_after=_input_after(probed),
         short=probed.answer(SHORT),
@@ -166,23 +176,39 @@ def is_table(encode: Any) -> bool:
     return not callable(encode) or hasattr(encode, "detach")
 
 
-def _longest(probed: Probe) -> tuple[npt.NDArray[np.float64], Limit | None]:
-    """As many rows as let slow errors show, or as there are; and the limit if there is one."""
+def _table(encode: Any, d_model: int | None) -> npt.NDArray[np.float64]:
+    """What is no code, as a table, with the width that was asked for."""
+    if not isinstance(encode, list | tuple) and not hasattr(encode, "shape"):
+        raise TypeError(f"encode must be something to call, or a table, got {type(encode).__name__}")
+    table = as_table(encode)
+    if d_model not in (None, table.shape[1]):
+        raise ValueError(f"d_model must be {table.shape[1]}, the columns of the table, or left out, got {d_model}")
+    return table
+
+
+def _instance(of_widths: Probe) -> Probe:
+    """An instance of a class, probed."""
+    instance = ask(of_widths.encode, of_widths.d_model)
+    if not instance.ok:
+        raise ValueError(f"encode could be made, but not twice: {instance.complaint()}")
+    return probe(instance.value, of_widths.d_model)
+
+
+def _longest(probed: Probe, longest: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], Limit | None]:
+    """As many rows as let slow errors show, or as there are, from those on that it surely has; and the limit."""
     fails_at = LONGEST if probed.d_model <= WIDE else LONGEST_WIDE
     answer = probed.answer(fails_at)
     if answer.error is None:
         return answer.value, None
-    error = answer.error
-    longest = probed.answer(TOKENS)
-    tokens = TOKENS
+    error, tokens = answer.error, len(longest)
     while fails_at - tokens > 1:
         middle = (tokens + fails_at) // 2
         answer = probed.answer(middle)
         if answer.error is None:
-            tokens, longest = middle, answer
+            tokens, longest = middle, answer.value
         else:
             fails_at, error = middle, answer.error
-    return longest.unwrap(), Limit(tokens, fails_at, error)
+    return longest, Limit(tokens, fails_at, error)
 
 
 def _far(probed: Probe) -> Answer | None:
@@ -231,12 +257,13 @@ def _with_option(probed: Probe, n: int, dtype: Any) -> Answer:
     return probed.answer(n, options={probed.options["dtype"]: dtype})
 
 
-def _widths(probed: Probe) -> tuple[tuple[int, Answer], ...]:
-    """Small widths and an odd one, where another width can be asked for."""
+def _widths(probed: Probe, most: int) -> tuple[tuple[int, Answer], ...]:
+    """Small widths and an odd one, where another width can be asked for; of at most so many tokens."""
     if "width" not in probed.takes:
         return ()
     odd = probed.d_model + 1 - probed.d_model % 2
-    return tuple((width, probed.answer(OTHER_WIDTH, width)) for width in (2, 3, 4, 6, odd))
+    n = min(OTHER_WIDTH, most)
+    return tuple((width, probed.answer(n, width)) for width in (2, 3, 4, 6, odd))
 
 
 def _input_after(probed: Probe) -> Answer | None:

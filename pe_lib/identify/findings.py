@@ -14,7 +14,7 @@ from pe_lib.identify.answer import Answer
 from pe_lib.identify.evidence import OPTION, OPTION_FRESH, SHORT, Evidence
 from pe_lib.identify.identification import Identification, identify_values
 from pe_lib.identify.misreading import Misreading
-from pe_lib.identify.probe import BATCH, TOKENS
+from pe_lib.identify.probe import BATCH
 from pe_lib.identify.rounding import EXACT, ROUNDINGS, Rounding, frequency_distances, omega_of, rows_of
 
 SAME = 1e-6  # entries that differ by less are the same
@@ -215,8 +215,8 @@ def precision(evidence: Evidence) -> Iterator[Finding]:
         lines.append(replace(line, base=evidence.base))
     table = Rows(np.arange(len(evidence.rows)), evidence.rows)
     blocks = [table]
-    if evidence.far is not None and evidence.far.ok:
-        far = evidence.far.value
+    far = evidence.far.value if evidence.far else None
+    if far is not None and far.shape[1] == table.values.shape[1]:
         blocks.append(Rows(evidence.far_start + np.arange(len(far)), far))
     # Where entries are rounded, that is no fault of the angles.
     limit = max(evidence.tolerance, 4 * np.median(table.at(np.arange(len(table.row))[:24]).error(line)))
@@ -265,17 +265,26 @@ def log_space(evidence: Evidence) -> Iterator[Finding]:
 # What other arguments do
 
 
+def _alike(rows: npt.NDArray, others: npt.NDArray) -> bool:
+    return rows.shape == others.shape and np.allclose(rows, others, atol=SAME)
+
+
+def _difference(rows: npt.NDArray, others: npt.NDArray) -> float:
+    """The largest of an entry, infinite if there are other columns."""
+    return np.abs(rows - others).max() if rows.shape == others.shape else np.inf
+
+
 def option_without_effect(evidence: Evidence) -> Iterator[Finding]:
     """An option changes nothing, or only what was not asked for before."""
     for option in evidence.options:
         if not (option.plain.ok and option.same.ok and option.fresh.ok):
             continue  # it has a meaning of its own
         plain, fresh = option.plain.value, option.fresh.value
-        if not np.allclose(plain, option.same.value, atol=SAME):
+        if not _alike(plain, option.same.value):
             continue
         setting = f"{option.name}={option.value:g}"
         same = f"{OPTION} tokens without and then with {setting} give the same rows"
-        if np.allclose(fresh[:OPTION], plain, atol=SAME):
+        if _alike(fresh[:OPTION], plain):
             yield Finding("ignored", f"{option.name} changes nothing", same)
         else:
             other = f"{OPTION_FRESH} tokens, not asked for before, with {setting} give others"
@@ -288,7 +297,7 @@ def dtype_in_cache(evidence: Evidence) -> Iterator[Finding]:
     if dtypes is None or not (dtypes.first.ok and dtypes.after.ok and dtypes.fresh.ok):
         return
     after = dtypes.after.value
-    error = np.abs(after - dtypes.fresh.value[: len(after)]).max()
+    error = _difference(after, dtypes.fresh.value[: len(after)])
     if not error < 1e-4:
         says = f"after a call in {dtypes.coarse} one in {dtypes.fine} is off by up to {error:.2g}"
         yield Finding("cache", "a cache does not know the dtype", says)
@@ -326,7 +335,7 @@ def batch_axis(evidence: Evidence) -> Iterator[Finding]:
     """The axis of the batch is taken for that of the tokens."""
     if evidence.encodes_batch:
         says = "fed (batch, tokens, width) it encodes the batch: all tokens of a sequence get the same row"
-        zeros = f"zeros of {BATCH} sequences of {TOKENS} tokens"
+        zeros = f"zeros of {BATCH} sequences"
         yield Finding("batch_axis", says, f"{zeros}: rows differ along the batch, not along the tokens")
 
 
@@ -343,9 +352,9 @@ def depends_on_length(evidence: Evidence) -> Iterator[Finding]:
         return
     short, long = evidence.short.value, evidence.long.value
     begin = long[: len(short)]
-    if not np.allclose(short, begin, atol=SAME):
+    if not _alike(short, begin):
         says = "a row is another one in a longer sequence"
-        difference = np.abs(short - begin).max()
+        difference = _difference(short, begin)
         differ = f"{SHORT} rows differ from the first {SHORT} of {len(long)} by up to {difference:.2g}"
         yield Finding("depends_on_length", says, differ)
 

@@ -5,7 +5,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,13 +44,13 @@ class Identification:
     @property
     def convention(self) -> Convention | GridConvention | None:
         """The convention found, or None; base and schedule are the paper's where they cannot be known."""
-        if self.layout is None:
+        odd, offset, scale, step = self.odd, self.offset, self.scale, self.step
+        if self.layout is None or odd is None or offset is None or scale is None or step is None:
             return None
         base, schedule = self.base or PAPER_BASE, self.schedule or SCHEDULES[0]
         if "," in self.layout:
             return GridConvention(tuple(self.layout.split(", ")), schedule, base)
-        line: dict[str, Any] = {name: getattr(self, name) for name in ("odd", "offset", "scale", "step")}
-        return Convention(self.layout, schedule, base, **line)
+        return Convention(self.layout, schedule, base, odd, offset, scale, step=step)
 
 
 def identify(table: npt.ArrayLike) -> Identification:
@@ -89,7 +88,7 @@ def as_table(table: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def identify_values(table: npt.NDArray[np.float64], *, wrong_angles: bool = False) -> Identification:
-    """As `identify`, of values that were checked.
+    """As `identify`, of values that were checked, but may be infinite or NaN.
 
     With ``wrong_angles`` (see `estimate.fits`) later rows may leave the convention of the first.
     """
@@ -131,9 +130,11 @@ def _none(table: npt.NDArray, verdict: str, seen: list[str] | None = None) -> Id
 
 def _unknowable(table: npt.NDArray, row: npt.NDArray) -> str:
     """Why a table can have no name, whatever its values; empty if it can."""
+    if not np.isfinite(table).all():
+        return "entries are NaN or infinite"
     if table.shape[1] < 2 or len(row) < 3:
         return "it takes 3 rows and 2 columns that are not zero to tell a wave from a constant"
-    if not np.ptp(table[row], axis=0).any():
+    if (table[row] == table[row[0]]).all():
         return "all rows are the same, nothing depends on the position"
     return ""
 

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pe_lib import check
 from pe_lib.identify.answer import Answer, ask
 
 Options = Mapping[str, Any]  # by their names
-TOKENS, BATCH = 23, 3  # unlike each other and any usual width, so that an axis is known by its length
+# Unlike each other and any usual width, so that an axis is known by its length; fewer tokens where many are refused.
+TOKENS, BATCH = (23, 11, 4), 3
 USUAL_WIDTH = 64
+WIDEST = 16_384  # columns
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ OPTIONS = {
     "offset": ("offset", "start", "start_pos", "start_index", "start_position", "past_length"),
     "dtype": ("dtype",),
 }
+ITS_OWN = (NameError, ImportError, SystemExit)  # errors that no other call would avoid
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Probe:
 
     takes          what can be asked: another "width" (for a class, of the constructor), "positions", or "x"
     options        the names it has for a base, an offset, a dtype
+    tokens         the number of them that it gave a table of
     encodes_batch  fed batch first, it gave all tokens of a sequence the same row; it is called sequence first since
     """
 
@@ -90,6 +95,7 @@ class Probe:
     d_model: int
     takes: frozenset[str]
     options: dict[str, str]
+    tokens: int = TOKENS[0]
     encodes_batch: bool = False
 
     def call(
@@ -131,7 +137,7 @@ class Probe:
             rows = rows.swapaxes(0, 1)
         if rows.ndim == 3:
             rows = rows[0] if rows.shape[1] == n else rows[:, 0]
-        if rows.ndim != 2 or len(rows) != n:
+        if rows.ndim != 2 or len(rows) != n or rows.size == 0:
             return Answer(error=ValueError(f"it gives shape {answer.value.shape} for {n} tokens"))
         return Answer(rows)
 
@@ -140,10 +146,14 @@ def numbers(answer: Any) -> npt.NDArray[np.float64]:
     """An array or a tensor, alone or first in a tuple, as float64.  Raises TypeError for other things."""
     answer = first_of(answer)
     if hasattr(answer, "detach"):
-        answer = answer.detach().cpu().double().numpy()
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "iuf":
+        answer = answer.detach().cpu()
+        answer = (answer.double() if answer.is_floating_point() else answer).numpy()
+    if not isinstance(answer, np.ndarray):
         raise TypeError(f"it gives {type(answer).__name__}, not an array of real numbers")
-    return answer.astype(np.float64)
+    if answer.dtype.kind not in "iuf" or np.ma.is_masked(answer):
+        kind = "masked entries" if np.ma.is_masked(answer) else answer.dtype
+        raise TypeError(f"it gives {kind} in shape {answer.shape}, not real numbers")
+    return np.array(answer, np.float64)
 
 
 def first_of(answer: Any) -> Any:
@@ -155,19 +165,37 @@ def first_of(answer: Any) -> Any:
 
 def probe(encode: Callable, d_model: int | None = None) -> Probe:
     """Finds out how to call ``encode``.  Raises ValueError if no way of calling it gives a table."""
+    if not callable(encode):
+        raise TypeError(f"encode must be something to call, got {encode!r} of type {type(encode).__name__}")
+    if d_model is not None:
+        d_model = check.size("d_model", d_model, least=2, most=WIDEST)
     failures = []
-    for candidate in _candidates(encode, d_model):
-        seen, rows = _tried(candidate)
-        if rows.ok:
-            return replace(seen, d_model=rows.value.shape[1])
-        says = str(rows.error).splitlines()[0] if str(rows.error) else ""
-        failures.append(f"{candidate.way.name}: {type(rows.error).__name__}: {says}")
-    ways = "; ".join(dict.fromkeys(failures))
-    wanted = "give d_model, or wrap it in a function of (length, width) or of positions"
-    raise ValueError(f"encode gives no table (rows, columns) in any known way; {wanted}. Tried {ways}")
+    for tokens in TOKENS:
+        for candidate in _candidates(encode, d_model, tokens):
+            seen, rows = _tried(candidate)
+            if rows.ok:
+                return replace(seen, d_model=rows.value.shape[1])
+            failures.append((candidate, rows))
+    raise ValueError(_no_way(failures, d_model))
 
 
-def _candidates(encode: Callable, d_model: int | None) -> Iterator[Probe]:
+def _no_way(failures: list[tuple[Probe, Answer]], d_model: int | None) -> str:
+    """Why there is no table: what the code itself met comes before what the calls did wrong."""
+    ways: dict[str, list[str]] = {}
+    for candidate, rows in sorted(failures, key=lambda failure: not failure[1].is_from_within):
+        names = ways.setdefault(rows.complaint(), [])
+        if candidate.way.name not in names:
+            names.append(candidate.way.name)
+    says = [f"{complaint}, from {', '.join(names)}" for complaint, names in ways.items()]
+    advice = "wrap it in a function of (length, width) or of positions"
+    if any(isinstance(rows.error, ITS_OWN) for _, rows in failures):
+        advice = "mend that first"
+    elif d_model is None:
+        advice = f"give d_model, or {advice}"
+    return f"encode gives no table (rows, columns) in any known way: {'; '.join(says[:3])}; {advice}"
+
+
+def _candidates(encode: Callable, d_model: int | None, tokens: int) -> Iterator[Probe]:
     """The ways to call it, the likeliest first."""
     is_module = hasattr(encode, "forward")
     ways = sorted(WAYS, key=lambda way: "x" not in way.takes) if is_module else WAYS
@@ -178,7 +206,7 @@ def _candidates(encode: Callable, d_model: int | None) -> Iterator[Probe]:
             if "width" in way.takes and not _takes_width(encode):
                 continue
             for library in _libraries(way, is_module):
-                yield Probe(way, encode, library, width, way.takes | constructor, options)
+                yield Probe(way, encode, library, width, way.takes | constructor, options, tokens)
 
 
 def _libraries(way: Way, is_module: bool) -> list:
@@ -193,16 +221,21 @@ def _libraries(way: Way, is_module: bool) -> list:
 
 def _tried(candidate: Probe) -> tuple[Probe, Answer]:
     """What calling it gives, sequence first if the batch is what it encodes."""
-    values = candidate.values(TOKENS)
-    if candidate.way is BATCH_FIRST and values.ok and _differs_along_batch(values.value):
+    tokens = candidate.tokens
+    values = candidate.values(tokens)
+    if candidate.way is BATCH_FIRST and values.ok and _differs_along_batch(values.value, tokens):
         candidate = replace(candidate, way=SEQUENCE_FIRST, encodes_batch=True)
-        values = candidate.values(TOKENS)
-    return candidate, candidate.rows_in(values, TOKENS)
+        values = candidate.values(tokens)
+    rows = candidate.rows_in(values, tokens)
+    is_alike = rows.ok and (rows.value == rows.value[0]).all()
+    if candidate.way is SEQUENCE_FIRST and is_alike:  # an encoding of fewer tokens, which one row of it is added to
+        rows = Answer(error=ValueError(f"it gives the same row for each of {tokens} tokens"))
+    return candidate, rows
 
 
-def _differs_along_batch(values: npt.NDArray) -> bool:
-    """Do sequences of zeros get different rows, and all tokens of one the same?  values (BATCH, TOKENS, ...)"""
-    if values.shape[:2] != (BATCH, TOKENS):
+def _differs_along_batch(values: npt.NDArray, tokens: int) -> bool:
+    """Do sequences of zeros get different rows, and all tokens of one the same?  values (BATCH, tokens, ...)"""
+    if values.shape[:2] != (BATCH, tokens):
         return False
     along_tokens = np.ptp(values, axis=1).max()
     along_batch = np.ptp(values, axis=0).max()
@@ -223,27 +256,33 @@ def _evaluating(encode):
 
 
 def _widths(encode: Any) -> list[int]:
-    """Widths to try: those that a module holds by name, those of its tensors, and a usual one."""
+    """Widths to try: those that it seems to have, and a usual one."""
+    held = ask(_widths_held, encode)
+    return list(dict.fromkeys([*(held.value or []), USUAL_WIDTH]))
+
+
+def _widths_held(encode: Any) -> list[int]:
+    """Those that a module holds by name, and those of its tensors."""
     if inspect.isclass(encode) or not hasattr(encode, "__dict__"):
-        return [USUAL_WIDTH]
+        return []
     widths = []
     for name, value in vars(encode).items():
         is_width = any(word in name for word in ("dim", "d_model", "channel"))
-        if is_width and isinstance(value, int) and value > 1:
+        if is_width and isinstance(value, int):
             widths.append(value)
     tensors = [*encode.buffers(), *encode.parameters()] if hasattr(encode, "buffers") else []
     tensors += [value for value in vars(encode).values() if getattr(value, "ndim", 0)]
     widths += [tensor.shape[-1] for tensor in tensors if tensor.ndim > 1]
     widths += [2 * tensor.shape[-1] for tensor in tensors if tensor.ndim == 1]  # of frequencies, one a pair
-    return list(dict.fromkeys([*widths, USUAL_WIDTH]))
+    return [int(width) for width in widths if 1 < width <= WIDEST]
 
 
 def _takes_width(encode: Callable) -> bool:
     """Is the second argument a width?  One that may be left out is none, unless its name says so."""
-    try:
-        parameters = list(inspect.signature(encode).parameters.values())
-    except (TypeError, ValueError):  # it has no signature that can be read
+    signature = ask(inspect.signature, encode)
+    if not signature.ok:  # it has none that can be read
         return True
+    parameters = list(signature.value.parameters.values())
     if len(parameters) < 2:
         return False
     second = parameters[1]
@@ -252,13 +291,12 @@ def _takes_width(encode: Callable) -> bool:
 
 def _options(encode: Any) -> dict[str, str]:
     """The names under which it takes a base, an offset, a dtype."""
-    try:
-        parameters = inspect.signature(getattr(encode, "forward", encode)).parameters
-    except (TypeError, ValueError):  # it has no signature that can be read
+    signature = ask(inspect.signature, getattr(encode, "forward", encode))
+    if not signature.ok:  # it has none that can be read
         return {}
     options = {}
     for kind, known in OPTIONS.items():
         for name in known:
-            if name in parameters:
+            if name in signature.value.parameters:
                 options[kind] = name
     return options

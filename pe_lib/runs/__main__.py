@@ -3,16 +3,19 @@
 import argparse
 import json
 import re
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pe_lib import check, collection
-from pe_lib.collection import write_whole
 from pe_lib.runs import cluster
+from pe_lib.runs.folders import remove_halves
 from pe_lib.runs.origin import refuse_unclean
-from pe_lib.runs.plan import Job, grid, is_span, plan, span
-from pe_lib.runs.store import finished, table
+from pe_lib.runs.plan import Job, Run, grid, is_span, plan, span
+from pe_lib.runs.status import forecast, status
+from pe_lib.runs.store import finished, table, write
 from pe_lib.runs.summary import summary
 
 PROGRAM = "python -m pe_lib.runs"
@@ -22,38 +25,22 @@ GRID_HELP = (
 )
 EPILOG = (
     "NOTEBOOK needs a cell tagged 'parameters'. DIR gets the executed notebook and its record, "
-    "a .json file of the same name; with --grid the names end in 10 hex digits of the record's key."
+    "a .json file of the same name; with --grid the names end in 10 hex digits of the record's key. "
+    f"`{PROGRAM} status DIR` says what such a folder holds."
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line.  -> 0 all is done, 1 a run failed, 2 unusable arguments or cluster, 130 interrupted"""
-    asked = _parser().parse_args(arguments)
-    out = Path(asked.out)
+    """The command line.  -> 0 all is done, 1 a run failed, 2 it cannot be done as asked, 130 interrupted"""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        values = _grid_values(asked.grid)
-        _check_options(asked)
-        jobs = _jobs(asked.notebooks, values)
-        planned = plan(jobs)
-    except (OSError, TypeError, ValueError) as error:
-        return _refuse(error)
-    kept = {run.stem for run in planned if finished(out, run)}
-    try:
-        records = cluster.run(jobs, out, scheduler=asked.scheduler, workers=asked.workers)
-    except OSError as error:  # no cluster at that address, no room on the disk
-        return _refuse(error)
-    except KeyboardInterrupt:
-        done = sum(finished(out, run) is not None for run in planned)
-        print(f"interrupted; {done} of {len(planned)} runs are finished in {out}", file=sys.stderr)
+        return _status(arguments[1:]) if arguments[:1] == ["status"] else _run(arguments)
+    except KeyboardInterrupt as interruption:
+        print(*["interrupted", *interruption.args], sep="; ", file=sys.stderr)
         return 130
-    varied = [name for name, choices in values.items() if len(choices) > 1]
-    print(*summary(planned, records, kept, varied), sep="\n")
-    if any(record["error"] for record in records):
-        return 1
-    return _write_csv(asked.csv, records) if asked.csv else 0
 
 
-def parse_grid(text: str) -> tuple[str, list]:
+def parse_grid(text: str) -> tuple[str, Sequence]:
     """A NAME=VALUES of the command line.  -> (name, values)
 
     ``0:5`` is 0, 1, 2, 3, 4; VALUES that start with ``[`` are one JSON list; else they stand between
@@ -67,7 +54,56 @@ def parse_grid(text: str) -> tuple[str, list]:
         return name, span(values)
     if values.startswith("["):
         return name, _json_list(name, values)
-    return name, [_value(item) for item in items]
+    return name, [_value(name, item) for item in items]
+
+
+def _run(arguments: list[str]) -> int:
+    """Plan, run, and say what became of it.  -> exit status"""
+    asked = _parser().parse_args(arguments)
+    out = Path(asked.out)
+    try:
+        values = _grid_values(asked.grid)
+        _check_options(asked)
+        planned = plan(_jobs(asked.notebooks, values))
+        todo = [run for run in planned if finished(out, run) is None]
+    except (OSError, TypeError, ValueError) as error:
+        return _refuse(error)
+    print(f"{_runs(len(planned))}: {len(todo)} to do, {len(planned) - len(todo)} finished in {out}", flush=True)
+    if asked.dry_run:
+        if todo:
+            print(forecast(todo, out, cluster.processes(len(todo), asked.workers)))
+        return 0
+    try:
+        records = cluster.run_planned(planned, out, scheduler=asked.scheduler, workers=asked.workers)
+    except OSError as error:  # no cluster or no worker, no room on the disk, another process in the folder
+        return _refuse(f"{error}; {_progress(planned, out)}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_progress(planned, out)) from None
+    earlier = {run.stem for run in planned} - {run.stem for run in todo}
+    varied = [name for name, choices in values.items() if len(choices) > 1]
+    print(*summary(planned, records, earlier, varied), sep="\n")
+    if any(record["error"] for record in records):
+        return 1
+    return _write_csv(Path(asked.csv), records) if asked.csv else 0
+
+
+def _status(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} status", description="Say what a folder of runs holds.")
+    parser.add_argument("folder", metavar="FOLDER")
+    try:
+        print(*status(Path(parser.parse_args(arguments).folder)), sep="\n")
+    except OSError as error:
+        return _refuse(error)
+    return 0
+
+
+def _progress(planned: list[Run], out: Path) -> str:
+    done = sum(finished(out, run) is not None for run in planned)
+    return f"finished in {out}: {done} of {_runs(len(planned))}"
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number:,} runs"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,13 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES", help=GRID_HELP)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the results, made if need be")
     parser.add_argument("--csv", metavar="FILE", help="write what all runs reported there, if all are ok")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run, and for how long; run nothing")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--scheduler", metavar="ADDRESS", help="a dask cluster to use, as tcp://HOST:8786")
     place.add_argument("--workers", type=int, metavar="N", help="processes here (default, and at most: one a core)")
     return parser
 
 
-def _grid_values(texts: list[str]) -> dict[str, list]:
+def _grid_values(texts: list[str]) -> dict[str, Sequence]:
     """{name: values} of all ``--grid``."""
     values = dict(map(parse_grid, texts))
     if len(values) < len(texts):
@@ -110,38 +147,50 @@ def _check_csv(path: Path) -> None:
         refuse_unclean(path)
 
 
-def _jobs(notebooks: list[str], values: dict[str, list]) -> list[Job]:
+def _jobs(notebooks: list[str], values: dict[str, Sequence]) -> list[Job]:
     if not values:
         return [(notebook, {}) for notebook in notebooks]
     return [job for notebook in notebooks for job in grid(notebook, values)]
 
 
-def _refuse(error: Exception) -> int:
+def _refuse(error: Exception | str) -> int:
     print(f"{PROGRAM}: {error}", file=sys.stderr)
     return 2
 
 
-def _write_csv(path: str, records: list[dict]) -> int:
+def _write_csv(path: Path, records: list[dict]) -> int:
     if not any(record["results"] for record in records):
         print(f"{PROGRAM}: no run reported anything; {path} is as it was", file=sys.stderr)
         return 1
-    write_whole(Path(path), table(records).to_csv(index=False))
+    remove_halves(path.parent, re.escape(path.name))
+    try:
+        write(path, table(records).to_csv(index=False))
+    except OSError as error:
+        return _refuse(error)
     return 0
 
 
 def _json_list(name: str, text: str) -> list:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return _json(name, text)
+    except json.JSONDecodeError as error:
         raise ValueError(f"--grid {name} must be a JSON list, got {text}: {error}") from None
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return _json(name, text)
+    except json.JSONDecodeError:
         return text
 
 
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(f"--grid {name} is nested too deeply for Python to read it") from None
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what ends a job of a batch system
     sys.exit(main())

@@ -1,18 +1,21 @@
 """The runs of a plan, each a task of a dask cluster: one of this machine, or one that is there."""
 
 import contextlib
-from collections import deque
+import logging
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pe_lib import check
-from pe_lib.runs.execute import Outcome, error_entry, execute
+from pe_lib.runs.crew import Crew, outcomes
+from pe_lib.runs.folders import held, remove_halves, scratch
 from pe_lib.runs.plan import Job, Run, plan
 from pe_lib.runs.store import finished, store
 
-if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+PATIENCE = 10  # seconds without a worker of a scheduler that was named, after which a grid ends
+PATIENCE_HERE = 120  # likewise where they are processes of this machine, which dask starts again
 
 # dask, distributed and tqdm are imported where they start: where all is finished, they are not needed.
 
@@ -27,87 +30,133 @@ def run(
     scheduler  address of a dask cluster, each run is a task of it; without one, processes are started here
     workers    how many at most, never more than there are cores (default: one a core)
     A run that fails does not stop the others.  All are checked before the first starts; raises what ``plan``
-    raises.  Progress goes to stderr if that is a terminal.
+    raises, and OSError if ``out`` cannot be written or another process is at work in it, and where there is no
+    worker.  Progress goes to stderr if that is a terminal.
     """
+    return run_planned(plan(jobs), Path(out), scheduler=scheduler, workers=workers)
+
+
+def run_planned(
+    planned: list[Run], out: Path, *, scheduler: str | None = None, workers: int | None = None
+) -> list[dict]:
+    """`run` for what has been planned."""
     if workers is not None:
         workers = check.size("workers", workers)
-    planned, out = plan(jobs), Path(out)
-    records: dict[str, dict] = {}
-    for run in planned:
-        record = finished(out, run)
-        if record is not None:
-            records[run.stem] = record
-    todo = [run for run in planned if run.stem not in records]
-    if todo:
-        out.mkdir(parents=True, exist_ok=True)
-        records.update(_run_all(todo, len(planned), out, scheduler, workers))
+    if not planned:
+        return []
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out) as is_alone:
+        records: dict[str, dict] = {}
+        for run in planned:
+            record = finished(out, run)
+            if record is not None:
+                records[run.stem] = record
+        todo = [run for run in planned if run.stem not in records]
+        if todo:
+            _refuse_unwritable(out)
+            remove_halves(out, is_alone=is_alone)
+            records.update(_run_all(todo, len(planned), out, scheduler, workers))
     return [records[run.stem] for run in planned]
+
+
+def processes(runs: int, workers: int | None) -> int:
+    """How many processes to start on this machine for so many runs."""
+    return min(runs, cores(), workers or cores())
+
+
+def cores() -> int:
+    """The cores of this machine that this process may use, as its affinity and its control group say."""
+    from dask.system import cpu_count
+
+    return cpu_count()
 
 
 def _run_all(todo: list[Run], planned: int, out: Path, scheduler: str | None, workers: int | None) -> dict[str, dict]:
     """Run and store the runs.  -> {stem: record}"""
-    from distributed import Client
     from tqdm import tqdm
 
     records = {}
     bar = tqdm(total=planned, initial=planned - len(todo), unit="run", disable=None)
-    room = len(todo) if scheduler else _room(len(todo), workers)
-    cluster = contextlib.nullcontext(scheduler) if scheduler else _local_cluster(room)
-    with bar, cluster as address, Client(address) as client:
-        for run, outcome in _outcomes(client, todo, room):
+    crew = _crew_of(scheduler, todo) if scheduler else _crew_here(todo, workers)
+    with bar, crew as hands:
+        for run, outcome in outcomes(hands, todo):
             records[run.stem] = run.draft() | outcome.changes
             store(out, run, records[run.stem], outcome.executed)
             bar.update()
     return records
 
 
-def _room(runs: int, workers: int | None) -> int:
-    """How many processes to start on this machine."""
-    from dask.system import CPU_COUNT
+@contextlib.contextmanager
+def _crew_of(scheduler: str, todo: list[Run]) -> Iterator[Crew]:
+    """The workers of a cluster that is there.  They are asked for everything that the runs need."""
+    import dask
+    from distributed import Client
+    from distributed.comm import CommClosedError
 
-    return min(runs, CPU_COUNT, workers or CPU_COUNT)
-
-
-def _local_cluster(workers: int) -> "LocalCluster":
-    """So many processes on this machine, each with one thread and one run at a time."""
-    from distributed import LocalCluster
-
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        silence_logs="CRITICAL",
-        dashboard_address="127.0.0.1:0",  # any free port, this machine only; None would take 8787
-        scheduler_kwargs={"allowed_failures": 0},  # no second try where a worker died
-        preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is for this process
+    samples = list({run.notebook: run for run in todo}.values())
+    advice = (
+        f"no worker that can be used is connected to {scheduler}: start one, `dask worker {scheduler}`, with "
+        "the same pe_lib, data and packages as here, and give the command again"
     )
+    with _quiet(), dask.config.set({"distributed.comm.timeouts.connect": PATIENCE}):
+        try:
+            with Client(scheduler, timeout=PATIENCE) as client:
+                # A thread of a worker stands for a core of its machine.
+                yield Crew(client, samples, cores=1, patience=PATIENCE, advice=advice, say=_say)
+        except (CancelledError, CommClosedError):
+            raise ConnectionError(f"the scheduler at {scheduler} ended, or cannot be reached any more") from None
 
 
-def _outcomes(client: "Client", todo: list[Run], room: int) -> Iterator[tuple[Run, Outcome]]:
-    """Each run with its outcome, as they end.
+@contextlib.contextmanager
+def _crew_here(todo: list[Run], workers: int | None) -> Iterator[Crew]:
+    """Processes of this machine, each with one thread and one run at a time."""
+    import dask
+    from distributed import Client, LocalCluster
 
-    No more than ``room`` are with the cluster at a time: a task that waits at a worker dies with it.
-    """
-    from distributed import as_completed
+    count = processes(len(todo), workers)
+    with (
+        scratch() as folder,
+        dask.config.set({"temporary-directory": str(folder)}),
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            silence_logs="CRITICAL",
+            host="127.0.0.1",  # who reaches a scheduler or a worker can run code there
+            dashboard_address="127.0.0.1:0",  # any free port; None would take 8787
+            scheduler_kwargs={"allowed_failures": 0},  # no second try where a worker died
+            preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is for this process
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        advice = "the processes of this machine ended and could not be started again: give the command again"
+        yield Crew(client, [], cores=cores() // count, patience=PATIENCE_HERE, advice=advice, say=_say)
 
-    waiting = deque(todo[room:])
-    running = {_submit(client, run): run for run in todo[:room]}
-    ended = as_completed(running)
-    for future in ended:
-        yield running.pop(future), _outcome(future)
-        if waiting:
-            run = waiting.popleft()
-            future = _submit(client, run)
-            running[future] = run
-            ended.add(future)
 
-
-def _submit(client: "Client", run: Run) -> "Future":
-    return client.submit(execute, run, pure=False)
-
-
-def _outcome(future: "Future") -> Outcome:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No lines from dask: what they mean is said in one of our own."""
+    handlers = logging.getLogger("distributed").handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
     try:
-        return future.result()
-    except Exception as error:  # the worker died, or no cell could be started there: the record says which
-        return Outcome({"error": error_entry(None, None, type(error).__name__, error)})
+        yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)
+
+
+def _say(line: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """Raises OSError unless files can be written into the folder."""
+    try:
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(out)) from None

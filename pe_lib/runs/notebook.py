@@ -54,7 +54,7 @@ def read(source: str) -> Notebook:
 def _cells(source: str) -> list[Cell]:
     try:
         return [_cell(entry) for entry in json.loads(source)["cells"]]
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise ValueError("this is not a notebook of format 4") from None
 
 

@@ -1,12 +1,15 @@
 """The plan: what is to be run, checked before anything starts."""
 
+import ast
 import contextlib
 import difflib
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,21 @@ from pe_lib.runs.notebook import Notebook, read
 from pe_lib.runs.origin import Origin, origin
 
 Job = tuple[str | Path, dict[str, Any]]  # the path of a notebook, and parameters to run it with
+MOST = 10_000  # runs of a grid: half a day on two cores, if each takes ten seconds
+# What a record holds.
+FIELDS = {
+    "notebook",
+    "parameters",
+    "key",
+    "result",
+    "error",
+    "seconds",
+    "started",
+    "versions",
+    "processor",
+    "results",
+}
+FIELDS |= {"commit", "clean"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +72,15 @@ class Run:
 def grid(notebook: str | Path, values: dict) -> list[Job]:
     """Every combination of the ``values`` (name -> list of values), as jobs for ``run``.
 
-    The last name runs fastest.  Raises ValueError if there is no name, or a name without values.
+    The last name runs fastest.  Raises ValueError if there is no name, a name without values, or more than 10,000
+    combinations.
     """
-    lists = all(isinstance(choices, (list, tuple, range)) and len(choices) > 0 for choices in values.values())
+    lists = all(isinstance(choices, (list, tuple, range)) and bool(choices) for choices in values.values())
     if not values or not lists:
         raise ValueError(f"a grid needs a name, and a list of one value or more for each, got {values}")
+    size = math.prod(map(_length, values.values()))
+    if size > MOST:
+        raise ValueError(f"a grid must have at most {MOST:,} runs, got {size:,}: run a part of it at a time")
     points = itertools.product(*values.values())
     return [(notebook, dict(zip(values, point, strict=True))) for point in points]
 
@@ -68,10 +90,10 @@ def is_span(text: str) -> bool:
     return re.fullmatch(r"-?\d+:-?\d+", text) is not None
 
 
-def span(text: str) -> list[int]:
-    """The whole numbers from the first to before the last: "0:5" -> [0, 1, 2, 3, 4]"""
+def span(text: str) -> range:
+    """The whole numbers from the first to before the last: "0:5" is 0, 1, 2, 3, 4."""
     first, last = text.split(":")
-    return list(range(int(first), int(last)))
+    return range(int(first), int(last))
 
 
 def plan(jobs: Iterable[Job]) -> list[Run]:
@@ -80,20 +102,18 @@ def plan(jobs: Iterable[Job]) -> list[Run]:
     Raises OSError for a notebook that cannot be read, TypeError for a value that is not of the kind of the notebook's
     default, ValueError for the rest, as for a value outside the limits that the notebook states.
     """
-    library = origin(
-        digest.PACKAGE, but=collection.DATA / "results"
-    )  # of these tables, ``versions`` has what a run reads
+    # Of the tables in results, ``versions`` has what a run reads.
+    library = origin(digest.PACKAGE, but=collection.DATA / "results")
     examined: dict[Path, Examined] = {}
     runs: dict[str, Run] = {}
     for notebook, changes in jobs:
         path = Path(notebook)
-        place = path.resolve()
+        if path not in examined:
+            _refuse_namesake(path, examined)
         with _naming(path):
-            if place not in examined:
-                examined[place] = _examine(path)
-            run = _run(path, examined[place], changes, library)
-        if any(other.stem == place.stem for other in examined if other != place):
-            raise ValueError(f"two notebooks are called {path.name}: run them into two folders")
+            if path not in examined:
+                examined[path] = _examine(path)
+            run = _run(path, examined[path], changes, library)
         if run.stem in runs:
             raise ValueError(f"{path.name} is asked for twice with the same parameters, {run.changes}")
         runs[run.stem] = run
@@ -106,11 +126,24 @@ class Examined:
 
     notebook: Notebook
     versions: Versions
+    cells: str  # as JSON: what the keys of all its runs begin with
 
 
 def _examine(path: Path) -> Examined:
-    notebook = read(path.read_text(encoding="utf-8"))
-    return Examined(notebook, versions_of(notebook))
+    try:
+        source = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("this is not a notebook of format 4") from None
+    notebook = read(source)
+    cells = json.dumps([astuple(cell) for cell in notebook.cells])
+    return Examined(notebook, versions_of(notebook), cells)
+
+
+def _refuse_namesake(path: Path, examined: Iterable[Path]) -> None:
+    """Raises ValueError if another notebook would leave files of the same names."""
+    for other in examined:
+        if other.stem == path.stem and other.resolve() != path.resolve():
+            raise ValueError(f"two notebooks are called {path.name}: run them into two folders")
 
 
 @contextlib.contextmanager
@@ -118,8 +151,12 @@ def _naming(path: Path) -> Iterator[None]:
     """Errors over the content of a notebook begin with its name."""
     try:
         yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{path.name}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{path.name}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    except (RecursionError, MemoryError):  # both are what Python's parser raises
+        raise ValueError(f"{path.name}: something in it is nested too deeply to be read") from None
 
 
 def _run(path: Path, examined: Examined, changes: dict, library: Origin) -> Run:
@@ -127,9 +164,8 @@ def _run(path: Path, examined: Examined, changes: dict, library: Origin) -> Run:
     checked = {name: _checked(name, value, notebook.defaults) for name, value in changes.items()}
     parameters = notebook.defaults | checked
     limits.refuse(notebook.limits, parameters)
-    cells = [astuple(cell) for cell in notebook.cells]
-    state = [cells, parameters, astuple(versions)]
-    key = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    state = [examined.cells, json.dumps(parameters, sort_keys=True), json.dumps(astuple(versions))]
+    key = hashlib.sha256(f"[{', '.join(state)}]".encode()).hexdigest()
     stem = f"{path.stem}-{key[:10]}" if checked else path.stem
     return Run(stem, path.name, notebook.source, checked, parameters, key, versions, library)
 
@@ -140,11 +176,40 @@ def _checked(name: str, value: Any, defaults: dict) -> Any:
         close = difflib.get_close_matches(name, defaults, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"no parameter is called {name}; there are {', '.join(defaults)}{hint}")
-    value, default = plain(name, value), defaults[name]
+    value, default = _written(name, plain(name, value)), defaults[name]
     if type(default) is float and type(value) is int:  # True is none of these
-        value = float(value)
+        value = _float(name, value)
     if default is not None and type(value) is not type(default):
         kind = type(default).__name__
         hint = "; in a grid, [[0, 1]] is one list" if isinstance(default, list) else ""
         raise TypeError(f"{name} must be of type {kind} as its default {default!r} is, got {value!r}{hint}")
     return value
+
+
+def _written(name: str, value: Any) -> Any:
+    """The value, if it can be written into a notebook and read again there."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be text that UTF-8 can hold, got {value!r}") from None
+    try:
+        ast.literal_eval(repr(value))
+    except (MemoryError, RecursionError, SyntaxError):
+        raise ValueError(f"{name} is nested too deeply for Python to read it") from None
+    return value
+
+
+def _float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        digits = len(str(abs(value)))
+        raise ValueError(f"{name} must be a number that a float can hold, got one of {digits} digits") from None
+
+
+def _length(choices: Sequence) -> int:
+    """How many values there are; a range may have more than ``len`` can say."""
+    try:
+        return len(choices)
+    except OverflowError:
+        return sys.maxsize

@@ -7,15 +7,24 @@ from pathlib import Path
 import pandas as pd
 
 from pe_lib.collection import write_whole
-from pe_lib.runs.plan import Run
+from pe_lib.runs.plan import FIELDS, Run
 
 
 def finished(out: Path, run: Run) -> dict | None:
     """The record of the run in the folder ``out``, if it says ok for the same key and the notebook is beside it."""
-    record = _load(_record_path(out, run))
+    record = load(_record_path(out, run))
     if record is None or record["key"] != run.key or record["result"] != "ok":
         return None
     return record if _notebook_path(out, run).exists() else None
+
+
+def load(path: Path) -> dict | None:
+    """The record at ``path``; None if there is none, or it is not whole: cut short, or without a field."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and FIELDS <= record.keys() else None
 
 
 def store(out: Path, run: Run, record: dict, executed: str | None) -> None:
@@ -26,8 +35,19 @@ def store(out: Path, run: Run, record: dict, executed: str | None) -> None:
     _record_path(out, run).unlink(missing_ok=True)
     _notebook_path(out, run).unlink(missing_ok=True)
     if executed is not None:
-        write_whole(_notebook_path(out, run), executed)
-    write_whole(_record_path(out, run), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write(_notebook_path(out, run), executed)
+    write(_record_path(out, run), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Put all of the text at ``path``, or leave what is there and raise OSError with that path.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as ``\\ud800``: in JSON that means the same.
+    """
+    try:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def rows(record: dict) -> list[dict]:
@@ -58,12 +78,3 @@ def _record_path(out: Path, run: Run) -> Path:
 
 def _notebook_path(out: Path, run: Run) -> Path:
     return Path(out, f"{run.stem}.ipynb")
-
-
-def _load(path: Path) -> dict | None:
-    """The record at ``path``, or None if there is none or it is not whole."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "key" in record else None

@@ -3,11 +3,11 @@
 from pe_lib.runs.plan import Run
 
 
-def summary(planned: list[Run], records: list[dict], kept: set[str], varied: list[str]) -> list[str]:
+def summary(planned: list[Run], records: list[dict], earlier: set[str], varied: list[str]) -> list[str]:
     """The lines of the closing table, then one line a failure.
 
-    kept    stems of the runs that were finished before
-    varied  the parameters that differ from run to run
+    earlier  stems of the runs that were finished before
+    varied   the parameters that differ from run to run
     """
     lines = [["notebook", *varied, "seconds", "result"]]
     failures = []
@@ -15,10 +15,10 @@ def summary(planned: list[Run], records: list[dict], kept: set[str], varied: lis
         file = f"{run.stem}.ipynb"
         point = {name: str(record["parameters"][name]) for name in varied}
         seconds = "-" if record["seconds"] is None else f"{record['seconds']:.1f}"
-        result = "kept" if run.stem in kept else "ok"
+        result = "kept" if run.stem in earlier else "ok"
         if record["error"]:
             result = "FAILED"
-            failures.append(_failure(file, point, record["error"]))
+            failures.append(failure(file, point, record["error"]))
         lines.append([file, *point.values(), seconds, result])
     return aligned(lines) + failures
 
@@ -29,7 +29,7 @@ def aligned(lines: list[list[str]]) -> list[str]:
     return ["  ".join(map(str.ljust, words, widths)).rstrip() for words in lines]
 
 
-def _failure(file: str, point: dict[str, str], error: dict) -> str:
+def failure(file: str, point: dict[str, str], error: dict) -> str:
     """One line on a run that failed."""
     where = " ".join([file, *(f"{name}={value}" for name, value in point.items())])
     if error["cell"] is not None:

@@ -42,6 +42,24 @@ def test_limits_are_found_to_the_token(limit):
     assert evidence.sample.ok == (limit >= SAMPLE) and evidence.long.ok == (limit >= 31)
 
 
+@pytest.mark.parametrize("limit, n", [(4, 4), (16, 16), (100, 100), (SAMPLE, SAMPLE), (700, SAMPLE)])
+def test_what_is_named_are_the_rows_that_there_are(limit, n):
+    evidence = gather(limited(limit))
+    np.testing.assert_array_equal(evidence.named, sinusoidal(np.arange(n), 64))
+    assert evidence.limit.tokens == limit
+
+
+def test_widths_of_an_encoding_of_few_tokens():
+    """They are asked for no more tokens than it has."""
+    assert [answer.ok for _, answer in gather(limited(16), 16).widths] == [True, False, True, True, False]
+
+
+def test_rows_that_are_not_there_are_a_limit():
+    evidence = gather(lambda n: sinusoidal(range(min(n, 100)), 16))
+    assert evidence.limit.tokens == len(evidence.named) == 100
+    assert str(evidence.limit.error) == "it gives shape (100, 16) for 101 tokens"
+
+
 @pytest.mark.parametrize("d_model, longest", [(128, LONGEST), (130, LONGEST_WIDE)])
 def test_how_long_it_is_looked_at(d_model, longest):
     lengths = []
@@ -192,13 +210,72 @@ def test_what_made_the_first_rows():
 @pytest.mark.parametrize(
     "options, error, says",
     [
-        pytest.param({"d_model": 1}, ValueError, "d_model must be a whole number >= 2, got 1", id="width"),
-        pytest.param({"d_model": 8.0}, TypeError, "d_model must be a whole number >= 2", id="width of a type"),
+        pytest.param(
+            {"d_model": 1}, ValueError, "d_model must be a whole number from 2 to 16,384, got 1", id="width"
+        ),
+        pytest.param({"d_model": 8.0}, TypeError, "d_model must be a whole number from 2", id="width of a type"),
         pytest.param({"base": 1.0}, ValueError, "base must be a finite number > 1", id="base"),
         pytest.param({"tolerance": 0.0}, ValueError, "tolerance must be a finite number > 0", id="tolerance"),
     ],
 )
-def test_bad_arguments(options, error, says):
+def test_bad_options(options, error, says):
     for encode in (sinusoidal, np.ones((4, 4))):
         with pytest.raises(error, match=says):
             gather(encode, **options)
+
+
+class Once(nn.Module):
+    is_there = False
+
+    def __init__(self, d_model):
+        super().__init__()
+        if Once.is_there:
+            raise RuntimeError("there is one already")
+        Once.is_there = True
+
+    def forward(self, x):
+        return x
+
+
+def twice(n):
+    """It gives one table."""
+    if Once.is_there:
+        raise KeyError("again")
+    Once.is_there = True
+    return np.ones((n, 4))
+
+
+@pytest.mark.parametrize(
+    "encode, options, error, says",
+    [
+        pytest.param(None, {}, TypeError, "encode must be something to call, or a table, got NoneType", id="none"),
+        pytest.param("mine:f", {}, TypeError, "encode must be something to call, or a table, got str", id="words"),
+        pytest.param(3, {}, TypeError, "encode must be something to call, or a table, got int", id="number"),
+        pytest.param([1.0, 2.0], {}, ValueError, r"table must be \(positions, columns\)", id="a row"),
+        pytest.param(np.ones((5, 4)), {"d_model": 8}, ValueError, "d_model must be 4, the columns of", id="width"),
+        pytest.param(Once, {}, ValueError, "encode could be made, but not twice: RuntimeError: there is", id="once"),
+        pytest.param(
+            twice, {}, ValueError, "encode gave a table of 23 tokens, but not twice: KeyError", id="one table"
+        ),
+        pytest.param(
+            lambda n: np.ones((n, n)),
+            {},
+            ValueError,
+            r"encode must give as many columns at every length, got \(23, 23\) and \(256, 256\)",
+            id="square",
+        ),
+    ],
+)
+def test_bad_encodings(encode, options, error, says, monkeypatch):
+    monkeypatch.setattr(Once, "is_there", False)
+    with pytest.raises(error, match=says):
+        gather(encode, **options)
+
+
+def test_the_width_of_a_table_may_be_said():
+    assert gather(np.ones((5, 4)), 4).rows.shape == (5, 4)
+
+
+def test_the_base_and_the_tolerance_need_not_be_of_python():
+    evidence = gather(np.ones((5, 4)), base=np.float32(500), tolerance=np.float64(0.5))
+    assert (evidence.base, evidence.tolerance) == (500, 0.5)

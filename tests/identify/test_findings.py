@@ -133,7 +133,9 @@ ACCUSED = {
         "small_width odd_width",
         "width 2 crashes",
     ),
-    "batch": Accused(judges.batch_axis, replace(RIGHT, encodes_batch=True), "batch_axis", "3 sequences of 23 tokens"),
+    "batch": Accused(
+        judges.batch_axis, replace(RIGHT, encodes_batch=True), "batch_axis", "zeros of 3 sequences: rows differ"
+    ),
     "input": Accused(
         judges.input_changed, replace(RIGHT, input_after=answers(31)), "input_changed", "zeros were not zero"
     ),
@@ -142,6 +144,15 @@ ACCUSED = {
         lengths(answers(12), answers(31, offset=1)),
         "depends_on_length",
         "12 rows differ from the first 12 of 31 by up to",
+    ),
+    "length, another width": Accused(
+        judges.depends_on_length, lengths(answers(12), Answer(table(31, 8))), "depends_on_length", "by up to inf"
+    ),
+    "option changes the width": Accused(
+        judges.option_without_effect, option(same=answers(37), fresh=Answer(table(41, 8))), "cache", "give others"
+    ),
+    "dtype changes the width": Accused(
+        judges.dtype_in_cache, dtypes(after=Answer(table(43, 8))), "cache", "off by up to inf"
     ),
     "store": Accused(
         judges.shared_state, overwritten(answers(31), Answer(np.full((31, 16), 7.0))), "shared_state", "own store"
@@ -189,6 +200,8 @@ PASSED = {
     "another base, measured": (judges.precision, evidence_of(table(400, base=9_000.0))),
     "a row of zeros": (judges.precision, evidence_of(np.where(np.arange(400)[:, None] == 300, 0.0, table(400)))),
     "entries rounded": (judges.precision, evidence_of(table(400).astype(np.float16).astype(float), tolerance=1e-6)),
+    "far rows of another width": (judges.precision, replace(RIGHT, far=Answer(np.ones((50, 15))))),
+    "option that makes another width": (judges.option_without_effect, option(same=Answer(table(37, 8)))),
     "far rows refused": (judges.precision, replace(RIGHT, far=ERROR)),
     "option used": (judges.option_without_effect, option()),
     "option refused": (judges.option_without_effect, option(same=ERROR)),

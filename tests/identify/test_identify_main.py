@@ -1,6 +1,7 @@
 """The command: its exit status and what it prints for every kind of source."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import pe_lib
 from pe_lib.conventions import CONVENTIONS
 from pe_lib.identify.__main__ import main
 from pe_lib.sinusoidal import misread
 
 MODULE = """
+import torch
 from pe_lib.sinusoidal import misread, sinusoidal, sinusoidal as right
 
 def wrong(pos, d):
@@ -24,6 +27,42 @@ def narrow(pos, d):
     if d != 12:
         raise KeyError(d)
     return sinusoidal(pos, d)
+
+def typo(n, d):
+    return sinusoidall(range(n), d)
+
+def leaves(n, d):
+    raise SystemExit(3)
+
+def interrupted(n, d):
+    raise KeyboardInterrupt
+
+def speaks(n, d):
+    print("working")
+    return sinusoidal(range(n), d + d % 2)[:, :d]
+
+def nan(n, d):
+    return sinusoidal(range(n), d) * float("nan")
+
+class Short(torch.nn.Module):
+    limit = 100
+
+    def __init__(self, d_model):
+        super().__init__()
+        self.register_buffer("pe", torch.from_numpy(sinusoidal(range(self.limit), d_model))[None])
+
+    def forward(self, x):
+        return x + self.pe[:, : x.size(1)]
+
+class VeryShort(Short):
+    limit = 16
+
+class Refuses(Short):
+    def forward(self, x):
+        assert x.size(1) <= 100
+        return super().forward(x)
+
+number = 3
 
 def by_length(n, d):
     return sinusoidal([r * (2 if n == 256 else 3) for r in range(n)], d + d % 2)[:, :d]
@@ -45,7 +84,10 @@ def files(tmp_path, monkeypatch):
     torch.save({"encoder": {"pe": torch.from_numpy(right)}, "step": 3}, "right.pt")
     save_file({"pe": torch.from_numpy(right).bfloat16().contiguous()}, "right.safetensors")
     torch.save(np.array([1, 2], dtype=object), "code.pt")
-    np.save("code.npy", np.array([print], dtype=object), allow_pickle=True)
+    np.save("code.npy", np.array([[print] * 2] * 2, dtype=object), allow_pickle=True)
+    np.save("complex.npy", 1j * right)
+    Path("empty.csv").touch()
+    Path("leaves.py").write_text("raise SystemExit\n")
     Path("broken.npy").write_text("no table")
     Path("words.csv").write_text("pos,x\n1,2\n")
     Path("raises.py").write_text("1 / 0\n")
@@ -69,14 +111,25 @@ def files(tmp_path, monkeypatch):
         ("two.npz", 2, "two.npz holds several tables; name one after a colon: right (30, 8), wrong (30, 8)"),
         ("two.npz:left", 2, "two.npz holds no table called left; there are: right, wrong"),
         ("missing.npy", 2, "missing.npy does not exist"),
-        ("broken.npy", 2, "broken.npy cannot be read as .npy"),
-        ("words.csv", 2, "words.csv cannot be read as .csv"),
+        ("mine:Short", 1, "length_limit: it fails beyond 100 tokens"),
+        ("mine:VeryShort", 1, "16 rows of 64 columns: sinusoidal, layout interleaved"),
+        ("mine:Refuses", 1, "at 101 tokens: AssertionError"),
+        ("mine:nan", 1, "not_finite: entries are NaN or infinite"),
+        ("broken.npy", 2, "broken.npy cannot be read as .npy: it does not begin as arrays of NumPy do"),
+        ("words.csv", 2, "words.csv cannot be read as .csv: could not convert string 'pos'"),
+        ("empty.csv", 2, "empty.csv is empty"),
+        ("complex.npy", 2, "complex.npy cannot be read as .npy: it gives complex128 in shape (30, 8), not real"),
         ("code.pt", 2, "code.pt cannot be read as .pt: it holds pickled objects"),
         ("code.npy", 2, "code.npy cannot be read as .npy: it holds pickled objects"),
-        ("right.txt", 2, "source must be a file (.npy, .npz, .csv, .pt, .pth, .safetensors) or package.module:c"),
+        ("right.txt", 2, "source must be a file (.npy, .npz, .csv, .pt, .pth, .bin, .safetensors) or package.mod"),
         ("mine:nothing", 2, "mine:nothing: AttributeError: module 'mine' has no attribute 'nothing'"),
         ("nowhere:right", 2, "nowhere:right: ModuleNotFoundError: No module named 'nowhere'"),
         ("raises:right", 2, "raises:right: ZeroDivisionError: division by zero"),
+        ("leaves:right", 2, "leaves:right: importing leaves ends the program (SystemExit)"),
+        ("mine.py:right", 2, "source must name a module, not its file: write mine:right, got mine.py:right"),
+        ("mine:number", 2, "mine:number: encode must be something to call, or a table, got int"),
+        ("mine:leaves", 2, "mine:leaves: encode gives no table (rows, columns) in any known way: SystemExit: 3"),
+        ("mine:typo", 2, "in any known way: NameError: name 'sinusoidall' is not defined, from f(length, width)"),
         ("math:sqrt", 2, "encode gives no table (rows, columns) in any known way"),
     ],
 )
@@ -92,10 +145,25 @@ def test_what_is_unknown_is_said_once(files, capsys):
     assert capsys.readouterr().out.count("learned or unknown") == 1
 
 
+def test_nothing_is_said_beside_the_answer(files, capsys):
+    """What somebody else's code prints goes where errors go."""
+    assert main(["mine:speaks", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["source"] == "mine:speaks" and printed.err.startswith("working\n")
+
+
+def test_an_interrupt(files, capsys):
+    assert main(["mine:interrupted"]) == 130
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "interrupted\n")
+
+
 def test_options(files, capsys):
     assert main(["mine:narrow"]) == 2 and "give d_model" in capsys.readouterr().err
     assert main(["mine:narrow", "--d-model", "12"]) == 1  # other widths crash
     assert "of 12 columns: sinusoidal" in capsys.readouterr().out
+    assert main(["right.npy", "--d-model", "12"]) == 2
+    assert "right.npy: d_model must be 8, the columns of the table, or left out, got 12" in capsys.readouterr().err
     assert main(["wrong.npy", "--base", "20"]) == 1
     assert "unpaired" in capsys.readouterr().out  # its base is not the one intended
 
@@ -116,3 +184,16 @@ def test_command_for_machines(files):
     assert answer["identified"]["layout"] is None and answer["source"] == "wrong.npy"
     assert [finding["name"] for finding in answer["findings"]] == ["column"]
     assert set(answer["findings"][0]) == {"name", "says", "evidence", "fix"}
+
+
+@pytest.mark.slow
+def test_a_folder_of_others(files):
+    """With -P nothing of the current folder is imported, not even in the place of modules of Python."""
+    names = ("json", "csv", "argparse", "numpy", "torch", "zipfile")
+    for name in names:
+        Path(f"{name}.py").write_text("open('executed', 'w')\n")
+    for source in ("right.npy", "two.npz:right", "right.csv", "right.pt", "right.safetensors"):
+        command = [sys.executable, "-P", "-m", "pe_lib.identify", source]
+        environment = os.environ | {"PYTHONPATH": str(Path(pe_lib.__file__).parent.parent)}
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert run.returncode == 0 and not Path("executed").exists(), run.stderr

@@ -1,6 +1,7 @@
 """Probe: every way of calling, what is read from a signature and from a module, and what comes back."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,25 @@ class OfFrequencies(nn.Module):
         return x
 
 
+class TooWide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dim = 10**9
+
+    def forward(self, x):
+        return x
+
+
+class Strange:
+    """What it holds looks like a tensor."""
+
+    def __init__(self):
+        self.omega = SimpleNamespace(ndim=2, shape=("many",))
+
+    def __call__(self, x):
+        return np.zeros((*x.shape[:2], 64))
+
+
 class OfWeights(nn.Module):
     def __init__(self):
         super().__init__()
@@ -145,6 +165,8 @@ class OfWeights(nn.Module):
         pytest.param(OfFrequencies(), 10, id="two columns a frequency"),
         pytest.param(OfWeights(), 14, id="by a parameter"),
         pytest.param(nn.Identity(), 64, id="usual"),
+        pytest.param(TooWide(), 64, id="too wide to be one"),
+        pytest.param(Strange(), 64, id="no tensor"),
     ],
 )
 def test_widths_of_modules(module, d_model):
@@ -182,6 +204,43 @@ def test_modules_are_called_without_dropout_and_gradients():
     module = nn.Sequential(OfWeights(), nn.Dropout(0.5)).train()
     answer = probe(module, 14).call(5)
     assert (answer == 1).all() and not answer.requires_grad and module.training
+
+
+class Short(nn.Module):
+    """Added to x, batch first; of fewer tokens than are asked for."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.register_buffer("pe", torch.from_numpy(sinusoidal(np.arange(n), 32))[None])
+
+    def forward(self, x):
+        return x + self.pe[:, : x.size(1)]
+
+
+@pytest.mark.parametrize("n, tokens", [(23, 23), (22, 11), (16, 11), (10, 4), (4, 4)])
+def test_encodings_of_few_tokens(n, tokens):
+    """Fed sequence first one row is added to all tokens, and nothing fails."""
+    probed = probe(Short(n))
+    assert (probed.way, probed.tokens, probed.d_model) == (BATCH_FIRST, tokens, 32)
+
+
+def test_encodings_of_too_few_tokens():
+    with pytest.raises(ValueError, match=r"encode gives no table .*: RuntimeError: The size of tensor a"):
+        probe(Short(3))
+
+
+def test_an_encoding_of_few_tokens_that_encodes_the_batch():
+    class Batch(Short):
+        def forward(self, x):
+            return x + self.pe[0, : x.size(0), None]
+
+    probed = probe(Batch(16))
+    assert probed.encodes_batch and probed.tokens == 11
+
+
+def test_what_gives_every_token_the_same_is_a_table():
+    assert probe(nn.Identity()).way is BATCH_FIRST
+    assert probe(lambda n: np.ones((n, 4))).way.name == "f(length)"
 
 
 def test_x_has_the_axes_of_the_way():
@@ -223,7 +282,10 @@ def test_numbers_of_tensors(kind):
         pytest.param(np.ones(5), ValueError, r"it gives shape \(5,\) for 5 tokens", id="axes"),
         pytest.param("no", TypeError, "it gives str, not an array of real numbers", id="words"),
         pytest.param((), TypeError, "it gives tuple", id="nothing"),
-        pytest.param(np.ones((5, 4), bool), TypeError, "it gives ndarray", id="no numbers"),
+        pytest.param(np.ones((5, 4), bool), TypeError, r"it gives bool in shape \(5, 4\), not real", id="no numbers"),
+        pytest.param(torch.ones(5, 4).cfloat(), TypeError, r"it gives complex64 in shape \(5, 4\)", id="complex"),
+        pytest.param(np.ma.masked_less(np.eye(5), 1), TypeError, "it gives masked entries", id="masked"),
+        pytest.param(np.ones((5, 0)), ValueError, r"it gives shape \(5, 0\) for 5 tokens", id="no columns"),
     ],
 )
 def test_what_is_no_table(answer, error, says):
@@ -232,6 +294,43 @@ def test_what_is_no_table(answer, error, says):
 
 
 def test_no_way():
-    says = r"encode gives no table .*; give d_model, or wrap it .* Tried f\(length, width\): TypeError: .*f\(x\)"
-    with pytest.raises(ValueError, match=says):
+    begins = (
+        r"^encode gives no table \(rows, columns\) in any known way: TypeError: it gives float, .*, from f\(length,"
+    )
+    with pytest.raises(ValueError, match=f"{begins}.*; give d_model, or wrap it in a function of"):
         probe(math.hypot)
+
+
+def test_the_width_is_not_asked_for_twice():
+    says = "in any known way: ValueError: d_model must be .* even number .*; wrap it in a function of"
+    with pytest.raises(ValueError, match=says) as refusal:
+        probe(of_length_and_width, 7)
+    assert "give d_model" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("error", [NameError("name 'nq' is not defined"), ImportError("no nq"), SystemExit(3)])
+def test_errors_that_no_call_avoids(error):
+    """They come first, and nobody is told to call it in another way."""
+
+    def encode(n, d):
+        raise error
+
+    with pytest.raises(ValueError) as refusal:
+        probe(encode)
+    says = str(refusal.value)
+    assert says.startswith(f"encode gives no table (rows, columns) in any known way: {type(error).__name__}: ")
+    assert says.endswith("; mend that first") and "give d_model" not in says
+
+
+@pytest.mark.parametrize(
+    "arguments, error, says",
+    [
+        pytest.param((7,), TypeError, "encode must be something to call, got 7 of type int", id="number"),
+        pytest.param((of_length, 1), ValueError, "d_model must be a whole number from 2 to 16,384", id="width"),
+        pytest.param((of_length, 10**9), ValueError, "d_model must be a whole number from 2 to 16,384", id="wide"),
+        pytest.param((of_length, "8"), TypeError, "d_model must be a whole number", id="words"),
+    ],
+)
+def test_bad_arguments(arguments, error, says):
+    with pytest.raises(error, match=says):
+        probe(*arguments)

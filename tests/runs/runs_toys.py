@@ -1,7 +1,12 @@
 """Toy notebooks and toy checkouts for the tests of runs."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 from nbformat import v4, write
@@ -38,3 +43,30 @@ def commit(folder: Path, message: str = "All there is") -> str:
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
     return git(folder, "rev-parse", "--short=12", "HEAD")
+
+
+HANGS = 600  # seconds after which a test that waits gives up
+
+
+def wait_until(happened) -> None:
+    """Wait for an event; the seconds are for a hang only."""
+    deadline = time.monotonic() + HANGS
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def started(cwd: Path, *arguments: str, **environment: str):
+    """The command ``python -m pe_lib.runs``, as a process and leader of a group; killed with its group at the end."""
+    command = [sys.executable, "-m", "pe_lib.runs", *arguments]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and inherited so, behind nohup or &
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    place = {"cwd": cwd, "env": os.environ | environment, "start_new_session": True}
+    with subprocess.Popen(command, **pipes, **place) as process:
+        signal.signal(signal.SIGINT, before)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

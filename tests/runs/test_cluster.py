@@ -1,15 +1,21 @@
-"""Many runs: what is kept, what is repeated, where they go, and that one that dies does not stop the others."""
+"""Many runs: what is kept, what is repeated, and what starts on this machine."""
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 
 import pandas as pd
+import psutil
 import pytest
-from dask.system import CPU_COUNT
-from runs_toys import notebook, record
+from runs_toys import notebook, record, started, wait_until
 
 from pe_lib import runs
 from pe_lib.runs import cluster, digest, execute, store
-from pe_lib.runs.plan import Run
+from pe_lib.runs.folders import held
+from pe_lib.runs.store import finished
 
 
 def todo(jobs, out) -> list[bool]:
@@ -42,121 +48,138 @@ def test_table_is_one_row_a_result_with_the_parameters(out, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["code_version", "data_version"])
-def test_other_code_or_data_on_the_worker_fails_and_says_both(out, folder, tmp_path, scheduler, monkeypatch, name):
-    for kind in ("json", "ipynb"):
-        (tmp_path / f"fine.{kind}").write_bytes((out / f"fine.{kind}").read_bytes())
-    jobs = [(folder / "fine.ipynb", {})]
-    (planned,) = runs.plan(jobs)
-    here = planned.versions
+def test_workers_with_other_code_or_data_get_no_run(out, folder, tmp_path, scheduler, monkeypatch, capsys, name):
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
     monkeypatch.setattr(digest, name, lambda _: "0.1.0+ffffffffffff")
-    (found,) = runs.run(jobs, tmp_path, scheduler=scheduler)
-    assert found["result"] == "failed" and found["error"]["name"] == "RuntimeError"
-    message = found["error"]["message"]
-    assert f"the worker has pe_lib {here.code} and data {here.data}, the client has " in message
-    assert "0.1.0+ffffffffffff" in message
-    assert not (tmp_path / "fine.ipynb").exists() and record(tmp_path, "fine") == found
+    with pytest.raises(ConnectionError, match="no worker that can be used"):
+        runs.run([(folder / "fine.ipynb", {})], tmp_path, scheduler=scheduler)
+    for line in capsys.readouterr().err.splitlines():
+        assert "is not used: RuntimeError: the worker has pe_lib 0.1.0+" in line
+        assert "the client has " in line and "0.1.0+ffffffffffff" in line
+    assert list(tmp_path.iterdir()) == []
 
 
-class FakeFuture:
-    def __init__(self, planned):
-        self.planned = planned
+@dataclass
+class FakeCrew:
+    """Runs nothing: a seed of 1 fails, the last run ends first, and what was asked for is noted."""
 
-    def result(self):
-        if self.planned.changes["seed"] == 1:
-            raise KeyError("died")
-        return execute.Outcome({"result": "ok"}, "executed")
+    ran: list
 
-
-class FakeClient:
-    """Runs nothing; counts how many tasks are with it."""
-
-    def __init__(self):
-        self.held = []
-        self.most = 0
-        self.order = []
-
-    def submit(self, function, planned, pure):
-        assert function is execute.execute and pure is False and isinstance(planned, Run)
-        future = FakeFuture(planned)
-        self.held.append(future)
-        self.order.append(planned.changes["seed"])
-        self.most = max(self.most, len(self.held))
-        return future
-
-    def as_completed(self, futures):
-        """Those that end last come first, to see that the order of the jobs does not hang on it."""
-        client = self
-
-        class Completed:
-            def add(self, future):
-                assert future in client.held
-
-            def __iter__(self):
-                while client.held:
-                    yield client.held.pop()
-
-        assert list(futures) == self.held
-        return Completed()
+    def outcomes(self, _, todo):
+        for run in reversed(todo):
+            self.ran.append(run.changes["seed"])
+            if run.changes["seed"] == 1:
+                yield run, execute.Outcome({"error": {"cell": None, "id": None, "name": "KeyError", "message": ""}})
+            else:
+                yield run, execute.Outcome({"result": "ok"}, "executed")
 
 
 @pytest.fixture
 def fake(monkeypatch):
-    client = FakeClient()
-    monkeypatch.setattr("distributed.as_completed", client.as_completed)
-    return client
+    crew = FakeCrew([])
+    monkeypatch.setattr(cluster, "_crew_here", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(cluster, "outcomes", crew.outcomes)
+    return crew
 
 
-@pytest.mark.parametrize("room", [1, 2, 5])
-def test_no_more_tasks_than_room_and_each_comes_back_once(tmp_path, fake, room):
-    planned = runs.plan(runs.grid(notebook(tmp_path / "case.ipynb"), {"seed": range(5)}))
-    ended = list(cluster._outcomes(fake, planned, room))
-    assert sorted(run.changes["seed"] for run, _ in ended) == fake.order == [0, 1, 2, 3, 4]
-    assert fake.most == room
-    for run, outcome in ended:
-        if run.changes["seed"] == 1:
-            error = {"cell": None, "id": None, "name": "KeyError", "message": "'died'"}
-            assert outcome == execute.Outcome({"error": error}, None)
-        else:
-            assert outcome.executed == "executed"
+@pytest.fixture
+def jobs(tmp_path):
+    return runs.grid(notebook(tmp_path / "case.ipynb"), {"seed": [2, 1, 0]})
 
 
-def test_the_next_run_starts_after_the_last_one_is_stored(tmp_path, fake):
-    planned = runs.plan(runs.grid(notebook(tmp_path / "case.ipynb"), {"seed": range(3)}))
-    for number, _ in enumerate(cluster._outcomes(fake, planned, 1)):
-        assert len(fake.order) == number + 1
-
-
-def test_records_come_in_the_order_of_the_jobs_and_failures_are_kept_as_records(tmp_path, fake, monkeypatch):
-    monkeypatch.setattr("distributed.Client", lambda address: FakeContext(fake))
-    monkeypatch.setattr(cluster, "_local_cluster", lambda workers: FakeContext(None))
-    jobs = runs.grid(notebook(tmp_path / "case.ipynb"), {"seed": [2, 1, 0]})
+def test_records_come_in_the_order_of_the_jobs_and_failures_are_kept_as_records(tmp_path, fake, jobs):
     found = runs.run(jobs, tmp_path / "out")
     assert [record["parameters"]["seed"] for record in found] == [2, 1, 0]
     assert [record["result"] for record in found] == ["ok", "failed", "ok"]
     assert todo(jobs, tmp_path / "out") == [False, True, False]
     again = runs.run(jobs, tmp_path / "out")
-    assert fake.order.count(1) == 2 and fake.order.count(0) == 1 and again == found
+    assert fake.ran == [0, 1, 2, 1] and again == found
     assert found == [json.loads((tmp_path / "out" / f"{run.stem}.json").read_text()) for run in runs.plan(jobs)]
 
 
-class FakeContext:
-    def __init__(self, value):
-        self.value = value
+def test_a_notebook_is_digested_once_for_all_its_runs(tmp_path, fake, jobs, monkeypatch):
+    calls = []
+    monkeypatch.setattr(digest, "code_version", lambda _: calls.append(1) or "1")
+    runs.run(jobs, tmp_path / "out")
+    assert len(calls) == 1
 
-    def __enter__(self):
-        return self.value
 
-    def __exit__(self, *_):
-        pass
+def test_a_folder_in_which_another_process_is_at_work_is_refused(tmp_path, fake, jobs):
+    (tmp_path / "out").mkdir()
+    wanted = r"^another process is at work in .+out: wait for it, or name another folder$"
+    with held(tmp_path / "out"), pytest.raises(BlockingIOError, match=wanted):
+        runs.run(jobs, tmp_path / "out")
+    assert fake.ran == []
+    runs.run(jobs, tmp_path / "out")
+    assert fake.ran == [0, 1, 2]
+
+
+def test_what_was_finished_meanwhile_is_not_run_again(tmp_path, fake, jobs, monkeypatch):
+    """Which runs are finished is asked when no other process is at work any more."""
+    monkeypatch.setattr(cluster, "held", lambda out: (store_all(jobs, out), held(out))[1])
+    runs.run(jobs, tmp_path / "out")
+    assert fake.ran == []
+
+
+def store_all(jobs, out):
+    for run in runs.plan(jobs):
+        store.store(out, run, run.draft() | {"result": "ok"}, "executed")
+
+
+def test_halves_of_killed_processes_are_removed(tmp_path, fake, jobs):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".case-0123456789.json.{os.getppid()}").write_text("{")
+    runs.run(jobs, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_path, fake, jobs, monkeypatch):
+    """A superuser writes anywhere; /proc is a folder into which nobody can."""
+    with pytest.raises(OSError, match="'/proc'"):
+        runs.run(jobs, "/proc")
+    assert fake.ran == []
+
+
+def test_a_read_only_folder_where_all_is_finished_is_read(tmp_path, fake, jobs, monkeypatch):
+    (tmp_path / "out").mkdir()
+    store_all(jobs, tmp_path / "out")
+    monkeypatch.setattr(cluster, "_refuse_unwritable", None)
+    assert len(runs.run(jobs, tmp_path / "out")) == 3
+
+
+def test_no_room_on_the_disk_names_the_file_and_keeps_what_is_finished(tmp_path, fake, jobs, monkeypatch):
+    write_whole = store.write_whole
+
+    def full(path, content):
+        if len(list(path.parent.iterdir())) > 2:
+            raise OSError(28, "No space left on device")
+        write_whole(path, content)
+
+    monkeypatch.setattr(store, "write_whole", full)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '.+out/case-\w+\.ipynb'$"):
+        runs.run(jobs, tmp_path / "out")
+    monkeypatch.undo()
+    assert todo(jobs, tmp_path / "out") == [True, True, False]
+
+
+cores = cluster.cores()
 
 
 @pytest.mark.parametrize(
-    ("n_run", "workers", "room"),
-    [(1, None, 1), (99, None, CPU_COUNT), (99, 1, 1), (99, 99, CPU_COUNT), (1, 99, 1)],
+    ("n_run", "workers", "wanted"),
+    [(1, None, 1), (99, None, cores), (99, 1, 1), (99, 99, cores), (1, 99, 1)],
     ids=["one run", "many runs", "one worker", "more workers than cores", "more workers than runs"],
 )
-def test_never_more_processes_than_cores_or_runs(n_run, workers, room):
-    assert cluster._room(n_run, workers) == room
+def test_never_more_processes_than_cores_or_runs(n_run, workers, wanted):
+    assert cluster.processes(n_run, workers) == wanted
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process be kept to some cores")
+def test_cores_are_those_that_this_process_may_use():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    code += "from pe_lib.runs.cluster import cores; print(cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    assert done.stdout == "1\n"
 
 
 @pytest.mark.parametrize(("workers", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError)])
@@ -174,3 +197,41 @@ def test_nothing_to_do_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_run_all", None)
     assert runs.run(jobs, tmp_path / "out")[0]["result"] == "ok" and runs.run([], tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
+
+
+OLDER = {"notebook": "case.ipynb", "key": "0" * 64, "result": "ok", "seconds": 1.0}
+
+
+def test_a_folder_of_an_older_version_is_made_new(tmp_path, fake, jobs):
+    """Records without fields of now, or of another form altogether, and notebooks without a record."""
+    out = tmp_path / "out"
+    out.mkdir()
+    first, second, third = (run.stem for run in runs.plan(jobs))
+    (out / f"{first}.json").write_text(json.dumps(OLDER | {"key": runs.plan(jobs)[0].key}))
+    (out / f"{second}.json").write_text("[]")
+    for stem in (first, second, third):
+        (out / f"{stem}.ipynb").write_text("old")
+    runs.run(jobs, out)
+    assert fake.ran == [0, 1, 2]
+    assert [finished(out, run) is not None for run in runs.plan(jobs)] == [True, False, True]
+    assert (out / f"{first}.ipynb").read_text() == "executed"
+
+
+@pytest.mark.slow
+def test_what_starts_here_listens_here_only_and_is_no_more_than_the_cores(tmp_path):
+    """The scheduler, its dashboard, the workers and the kernels; and a run is told how many cores are its own."""
+    cell = f"import os, pathlib, time\npathlib.Path({str(tmp_path)!r}, os.environ['PYTHON_CPU_COUNT']).touch()\n"
+    cell += "time.sleep(3000)"
+    notebook(tmp_path / "case.ipynb", cell)
+    with started(tmp_path, "case.ipynb", "--workers", "1", "--out", "out") as process:
+        wait_until((tmp_path / str(cores)).exists)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        listening = [
+            connection.laddr.ip
+            for member in family
+            for connection in member.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert len(listening) >= 4 and set(listening) == {"127.0.0.1"}
+        kernels = [member for member in family if "ipykernel_launcher" in member.cmdline()]
+        assert len(kernels) == 1

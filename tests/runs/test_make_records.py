@@ -4,6 +4,7 @@ The last tests are about the experiments of this project, and one makes records 
 """
 
 import csv
+import errno
 import os
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ HEADER = "seed,lr,encoding,mask,lengths,limit,accuracy,loss,step,pe_lib,commit,c
 
 
 class FakeCluster:
-    """In place of the cluster: plans, keeps and stores as that does, but makes up what a notebook reports."""
+    """In place of the cluster: keeps and stores as that does, but makes up what a notebook reports."""
 
     def __init__(self):
         self.ran = []  # the parameters of what was run
@@ -50,8 +51,8 @@ class FakeCluster:
             {"accuracy": None, "loss": 0.1 + parameters["seed"], "step": step} for step in (0, 50)
         ]
 
-    def run(self, jobs, out):
-        return [self.one(planned, Path(out)) for planned in plan(jobs)]
+    def run_planned(self, planned, out):
+        return [self.one(run, out) for run in planned]
 
     def one(self, planned, out):
         record = finished(out, planned)
@@ -70,7 +71,7 @@ class FakeCluster:
 @pytest.fixture
 def fake(monkeypatch) -> FakeCluster:
     fake = FakeCluster()
-    monkeypatch.setattr(cluster, "run", fake.run)
+    monkeypatch.setattr(cluster, "run_planned", fake.run_planned)
     return fake
 
 
@@ -288,19 +289,19 @@ def test_a_write_that_fails_leaves_the_file(top, table, fake, monkeypatch, capsy
     before = table.read_bytes()
 
     def no_room(*_):
-        raise OSError("no room")
+        raise OSError(errno.ENOSPC, "no room")
 
     monkeypatch.setattr(os, "replace", no_room)
     monkeypatch.setattr(fake, "one", lambda planned, _: planned.draft() | {"result": "ok", "results": [{"loss": 1}]})
     assert make_records.main(["toy"]) == 2 and table.read_bytes() == before
-    assert capsys.readouterr().err.endswith("no room\n")
+    assert capsys.readouterr().err == f"python -m pe_lib.runs.make_records: [Errno 28] no room: '{table}'\n"
     assert sorted(path.name for path in table.parent.iterdir()) == ["by_hand.csv", "toy.csv"]
 
 
 def test_a_kept_run_of_a_tree_that_was_not_clean_is_refused(top, fake, capsys):
     (top / "notes.txt").write_text("x")
     experiment = make_records.experiments()["toy"]
-    fake.run(experiment.jobs()[1:2], experiment.folder)
+    fake.run_planned(plan(experiment.jobs()[1:2]), experiment.folder)
     (top / "notes.txt").unlink()
     fake.ran.clear()
     assert make_records.main(["toy"]) == 2 and fake.ran == []
@@ -326,7 +327,7 @@ def test_an_interruption(top, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cluster, "run", interrupted)
+    monkeypatch.setattr(cluster, "run_planned", interrupted)
     assert make_records.main(["toy"]) == 130
     assert capsys.readouterr().err == "interrupted; what is finished is kept in build/toy\n"
 

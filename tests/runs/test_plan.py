@@ -1,5 +1,9 @@
 """What is refused before anything starts, and what a run is called."""
 
+import hashlib
+import json
+import time
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,16 @@ from runs_toys import commit, notebook
 from pe_lib import runs
 from pe_lib.runs import digest
 from pe_lib.runs import plan as door
-from pe_lib.runs.plan import is_span, span
+from pe_lib.runs.notebook import read as notebook_of
+from pe_lib.runs.plan import FIELDS, is_span, span
+
+
+def nested(depth: int) -> list:
+    """[[[...]]]"""
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 @pytest.mark.parametrize(
@@ -31,6 +44,15 @@ from pe_lib.runs.plan import is_span, span
         ({"mask": 1}, TypeError, ["mask", "bool"]),
         ({"lengths": 4}, TypeError, ["lengths", "list", "in a grid, [[0, 1]] is one list"]),
         ({"limit": {1, 2}}, TypeError, ["limit", "{1, 2}"]),
+        (
+            {"lr": 10**399},
+            ValueError,
+            ["case.ipynb: lr must be a number that a float can hold, got one of 400 digits"],
+        ),
+        ({"lr": -(10**399)}, ValueError, ["got one of 400 digits"]),
+        ({"encoding": "\ud800"}, ValueError, ["encoding must be text that UTF-8 can hold, got '\\ud800'"]),
+        ({"limit": {"\udcff": 1}}, ValueError, ["limit must be text that UTF-8 can hold"]),
+        ({"limit": nested(300)}, ValueError, ["limit is nested too deeply for Python to read it"]),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
 )
@@ -66,11 +88,8 @@ def test_parameters_are_made_plain(tmp_path, changes, plain):
 def test_the_draft_says_failed_until_more_is_known(tmp_path):
     (planned,) = runs.plan([(notebook(tmp_path / "case.ipynb"), {})])
     draft = planned.draft()
-    assert (
-        draft["result"] == "failed"
-        and draft["results"] == []
-        and draft["versions"] == {"pe_lib": planned.versions.code}
-    )
+    assert draft["result"] == "failed" and draft["results"] == [] and draft.keys() == FIELDS
+    assert draft["versions"] == {"pe_lib": planned.versions.code}
     assert draft["notebook"] == "case.ipynb" and draft["key"] == planned.key and len(planned.key) == 64
     assert [name for name, value in draft.items() if value is None and name not in ("commit", "clean")] == [
         "error",
@@ -144,6 +163,15 @@ def test_a_parameter_changes_the_run_but_its_default_does_not(tmp_path):
     assert plain.stem == "case" and changed.stem == f"case-{changed.key[:10]}"
 
 
+def test_the_key_is_the_digest_of_cells_parameters_and_versions(tmp_path):
+    """As it was for the records that are kept: another way to compute it must give the same."""
+    path = notebook(tmp_path / "case.ipynb", "x = 1")
+    (planned,) = runs.plan([(path, {"lr": 2.0})])
+    cells = [astuple(cell) for cell in notebook_of(path.read_text()).cells]
+    state = [cells, planned.parameters, astuple(planned.versions)]
+    assert planned.key == hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
 @pytest.mark.parametrize(("field", "name"), [("code", "code_version"), ("data", "data_version")])
 def test_another_version_is_another_run(tmp_path, monkeypatch, field, name):
     path = notebook(tmp_path / "case.ipynb")
@@ -160,12 +188,33 @@ def test_a_notebook_is_examined_once_for_all_its_runs(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
-def test_a_notebook_that_is_none_is_named(tmp_path):
-    (tmp_path / "text.ipynb").write_text("{}")
+NO_NOTEBOOKS = {
+    "other json": b"{}",
+    "picture": b"\x89PNG\r\n\x1a\n\x00\xff",
+    "nested": b"[" * 100_000 + b"]" * 100_000,
+    "metadata is a list": b'{"cells": [{"cell_type": "code", "source": "", "metadata": []}]}',
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", NO_NOTEBOOKS.values(), ids=list(NO_NOTEBOOKS))
+def test_a_notebook_that_is_none_is_named(tmp_path, content):
+    (tmp_path / "text.ipynb").write_bytes(content)
     with pytest.raises(ValueError, match=r"^text\.ipynb: this is not a notebook of format 4$"):
         runs.plan([(tmp_path / "text.ipynb", {})])
     with pytest.raises(FileNotFoundError, match=r"none\.ipynb"):
         runs.plan([(tmp_path / "none.ipynb", {})])
+
+
+@pytest.mark.parametrize("where", ["parameters", "code"])
+def test_what_python_cannot_read_for_its_depth_is_named(tmp_path, where):
+    deep = f"x = {'-' * 100_000}1"
+    if where == "parameters":
+        path = notebook(tmp_path / "case.ipynb", parameters=deep)
+    else:
+        path = notebook(tmp_path / "case.ipynb", f"import pe_lib\n{deep}")
+    with pytest.raises(ValueError, match=r"^case\.ipynb: something in it is nested too deeply to be read$"):
+        runs.plan([(path, {})])
 
 
 def test_two_runs_that_would_write_one_file_are_refused(tmp_path):
@@ -187,6 +236,31 @@ def test_grid_is_the_product_and_the_last_name_runs_fastest():
             runs.grid("n", empty)
 
 
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ({"seed": range(10**8)}, "100,000,000"),
+        ({"seed": range(10_001)}, "10,001"),
+        ({"seed": range(101), "lr": [0.0] * 100}, "10,100"),
+        ({"seed": range(10**30)}, "9,223,372,036,854,775,807"),
+    ],
+    ids=["absurd", "one more", "product", "beyond the machine"],
+)
+def test_a_grid_that_is_absurd_is_refused_before_it_is_expanded(values, size):
+    words = f"a grid must have at most 10,000 runs, got {size}: run a part of it at a time"
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        runs.grid("n", values)
+
+
+def test_a_grid_of_10000_runs_is_planned_in_seconds(tmp_path):
+    """A millisecond a run, ten times what it takes."""
+    jobs = runs.grid(notebook(tmp_path / "case.ipynb", *["x = 1"] * 50), {"seed": range(10_000)})
+    runs.plan(jobs[:1])
+    before = time.process_time()
+    assert len({run.key for run in runs.plan(jobs)}) == 10_000
+    assert time.process_time() - before < 10
+
+
 def test_runs_stand_in_the_order_of_the_jobs(tmp_path):
     path = notebook(tmp_path / "case.ipynb")
     planned = runs.plan(runs.grid(path, {"seed": [2, 0, 1], "encoding": ["b", "a"]}))
@@ -201,7 +275,7 @@ def test_runs_stand_in_the_order_of_the_jobs(tmp_path):
 
 
 def test_spans():
-    assert span("0:5") == [0, 1, 2, 3, 4] and span("-1:1") == [-1, 0] and span("5:5") == []
+    assert span("0:5") == range(5) and span("-1:1") == range(-1, 1) and len(span("5:5")) == 0
     assert is_span("-3:-1") and not any(map(is_span, ("3", "a:b", "0:5:2", "1:", "b:c", "0:5,6")))
 
 

@@ -6,22 +6,20 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from runs_toys import commit, notebook, record
+from runs_toys import HANGS, commit, notebook, record, started, wait_until
 
 from pe_lib import collection
 from pe_lib.runs import cluster
 from pe_lib.runs.__main__ import main, parse_grid
+from pe_lib.runs.plan import grid, plan
+from pe_lib.runs.store import store
 from pe_lib.runs.summary import aligned
 
 KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # the parent of the kernel is the worker
-HANGS = 600  # seconds after which a test that waits gives up
 
 
 @pytest.mark.parametrize(
@@ -42,10 +40,15 @@ HANGS = 600  # seconds after which a test that waits gives up
 )
 def test_grid_on_the_command_line(text, values):
     name, found = parse_grid(text)
-    assert name == "a" and found == values and [*map(type, found)] == [*map(type, values)]
+    assert name == "a" and [*found] == values and [*map(type, found)] == [*map(type, values)]
 
 
-@pytest.mark.parametrize("text", ["a", "a=", "=3", "a b=3", "a=1,,2", "a=[1,2", "a=1,"])
+DEEP = "a=" + "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "a=", "=3", "a b=3", "a=1,,2", "a=[1,2", "a=1,", DEEP], ids=lambda text: text[:9]
+)
 def test_grid_text_that_is_refused(text):
     with pytest.raises(ValueError, match="--grid"):
         parse_grid(text)
@@ -76,7 +79,8 @@ def test_exit_status_0_then_kept(tmp_path, scheduler, capsys):
     path = notebook(tmp_path / "case.ipynb", "assert encoding in ('nope', 'rope') and seed == 3")
     asked = [str(path), "--grid", "encoding=nope,rope", "--grid", "seed=3", "--out", str(tmp_path / "out")]
     assert main([*asked, "--scheduler", scheduler]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    size, *lines = capsys.readouterr().out.splitlines()
+    assert size == f"2 runs: 2 to do, 0 finished in {tmp_path / 'out'}"
     assert lines[0].split() == ["notebook", "encoding", "seconds", "result"]
     assert [line.split()[1] for line in lines[1:]] == ["nope", "rope"]
     assert all((tmp_path / "out" / line.split()[0]).exists() for line in lines[1:])  # the executed notebooks
@@ -84,11 +88,13 @@ def test_exit_status_0_then_kept(tmp_path, scheduler, capsys):
     paths = sorted((tmp_path / "out").glob("case-*.json"))
     assert len(paths) == 2 and main(asked) == 0
     shown = capsys.readouterr()
-    assert [line.split()[-1] for line in shown.out.splitlines()] == ["result", "kept", "kept"]
+    size, *lines = shown.out.splitlines()
+    assert size.startswith("2 runs: 0 to do, 2 finished in") and lines[0].split()[-1] == "result"
+    assert [line.split()[-1] for line in lines[1:]] == ["kept", "kept"]
     assert not shown.err
     paths[0].write_text(paths[0].read_text()[:-9])  # as if the writing had been cut short
     assert main([*asked, "--scheduler", scheduler]) == 0
-    table = capsys.readouterr().out.splitlines()
+    table = capsys.readouterr().out.splitlines()[1:]
     assert sorted(line.split()[-1] for line in table) == ["kept", "ok", "result"]
     assert json.loads(paths[0].read_text())["result"] == "ok"
 
@@ -98,7 +104,7 @@ def test_exit_status_1_names_notebook_cell_and_error(out, folder, scheduler, tmp
     path, fine = folder / "wrong.ipynb", notebook(tmp_path / "fine.ipynb", "x = 1")
     asked = ["--grid", "seed=0:2", "--out", str(tmp_path / "out"), "--scheduler", scheduler]
     assert main([str(path), str(fine), *asked]) == 1
-    *table, failure = capsys.readouterr().out.splitlines()
+    _, *table, failure = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in table] == ["result", "ok", "FAILED", "ok", "ok"]
     assert re.fullmatch(r"wrong-\w{10}\.ipynb seed=1, cell 3 \(id c3\): AssertionError: seed is 1", failure)
 
@@ -118,14 +124,24 @@ def test_exit_status_1_names_notebook_cell_and_error(out, folder, scheduler, tmp
         (["none.ipynb"], "none.ipynb"),
         (["text.ipynb"], "text.ipynb"),
         (["lost.ipynb"], "lost.ipynb: from pe_lib import nothing: pe_lib has no nothing"),
+        (["picture.ipynb"], "picture.ipynb: this is not a notebook of format 4"),
+        (["case.ipynb", "--grid", f"lr={'9' * 400}"], "lr must be a number that a float can hold, got one of 400"),
+        (["case.ipynb", "--grid", f"lr={'9' * 5000}"], "Exceeds the limit"),
+        (["case.ipynb", "--grid", f"seed=0:{'9' * 5000}"], "Exceeds the limit"),
+        (["case.ipynb", "--grid", 'encoding="\\ud800"'], "encoding must be text that UTF-8 can hold"),
+        (["case.ipynb", "--grid", f"limit={'[' * 100_000}"], "limit is nested too deeply"),
+        (["case.ipynb", "--grid", "limit=" + '{"a":' * 100_000], "limit is nested too deeply"),
+        (["case.ipynb", "--grid", "seed=0:100000000"], "at most 10,000 runs, got 100,000,000: run a part of it at"),
+        (["case.ipynb", "--dry-run", "--grid", "sead=1"], "sead"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_exit_status_2_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, asked, words):
     monkeypatch.chdir(tmp_path)
     notebook(Path("case.ipynb"))
     notebook(Path("lost.ipynb"), "from pe_lib import nothing")
     Path("text.ipynb").write_text("{}")
+    Path("picture.ipynb").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff")
     assert main([*asked, "--out", "out"]) == 2
     shown = capsys.readouterr()
     assert words in shown.err and shown.err.count("\n") == 1 and not shown.out
@@ -143,14 +159,14 @@ def test_csv_into_data_needs_a_clean_tree(tmp_path, monkeypatch, capsys, state):
     if state != "clean":
         (data / {"itself": "results/a.csv"}.get(state, "notes.txt")).write_text("changed\n")
     monkeypatch.setattr(collection, "DATA", data)
-    monkeypatch.setattr(cluster, "run", lambda *_, **__: [])
+    monkeypatch.setattr(cluster, "run_planned", lambda *_, **__: [])
     monkeypatch.setattr("pe_lib.runs.__main__.summary", lambda *_: ["started"])
     path = notebook(tmp_path / "case.ipynb")
     monkeypatch.chdir(data)
     status = main([str(path), "--out", str(tmp_path / "out"), "--csv", "results/a.csv"])
     shown = capsys.readouterr()
     if state in ("clean", "itself"):
-        assert status == 1 and shown.out == "started\n" and "no run reported anything" in shown.err
+        assert status == 1 and shown.out.endswith("\nstarted\n") and "no run reported anything" in shown.err
     else:
         assert status == 2 and shown.out == "" and shown.err.count("\n") == 1
         words = "from a clean tree only" if state == "dirty" else "from a git checkout only"
@@ -162,25 +178,77 @@ def test_a_cluster_that_is_not_there_is_exit_status_2(tmp_path, monkeypatch, cap
     def refuses(*_, **__):
         raise OSError("Timed out trying to connect to tcp://127.0.0.1:1")
 
-    monkeypatch.setattr(cluster, "run", refuses)
+    monkeypatch.setattr(cluster, "run_planned", refuses)
     path = notebook(tmp_path / "case.ipynb")
     assert main([str(path), "--out", str(tmp_path / "out"), "--scheduler", "127.0.0.1:1"]) == 2
-    assert capsys.readouterr().err == "python -m pe_lib.runs: Timed out trying to connect to tcp://127.0.0.1:1\n"
+    assert capsys.readouterr().err == (
+        "python -m pe_lib.runs: Timed out trying to connect to tcp://127.0.0.1:1; "
+        f"finished in {tmp_path / 'out'}: 0 of 1 run\n"
+    )
 
 
-@contextlib.contextmanager
-def started(cwd, *arguments):
-    command = [sys.executable, "-m", "pe_lib.runs", *arguments]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and inherited so, behind nohup or &
-    with subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        signal.signal(signal.SIGINT, before)
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+def test_a_dry_run_says_how_many_and_how_long_and_does_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cluster, "run_planned", None)
+    path, out = notebook(tmp_path / "case.ipynb"), tmp_path / "out"
+    asked = [str(path), "--grid", "seed=0:3", "--out", str(out), "--workers", "1", "--dry-run"]
+    assert main(asked) == 0 and not out.exists()
+    size, time = capsys.readouterr().out.splitlines()
+    assert size == f"3 runs: 3 to do, 0 finished in {out}"
+    assert time == f"estimated time: unknown, {out} has no finished run of case.ipynb"
+    out.mkdir()
+    planned = plan(grid(path, {"seed": range(3)}))
+    store(out, planned[0], planned[0].draft() | {"result": "ok", "seconds": 7}, "executed")
+    assert main(asked) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"3 runs: 2 to do, 1 finished in {out}",
+        "estimated time: about 14 s with 1 process, as what is finished there took",
+    ]
+    for run in planned[1:]:
+        store(out, run, run.draft() | {"result": "ok", "seconds": 7}, "executed")
+    assert main(asked) == 0 and capsys.readouterr().out == f"3 runs: 0 to do, 3 finished in {out}\n"
+
+
+def test_the_status_of_a_folder(tmp_path, capsys):
+    assert main(["status", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}: 0 ok, 0 failed, 0 unfinished\n"
+    assert main(["status", str(tmp_path / "none")]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("python -m pe_lib.runs: ") and "none" in shown.err
+
+
+@pytest.mark.parametrize("out", ["case.ipynb", "case.ipynb/out"])
+def test_an_out_that_is_a_file_is_exit_status_2(tmp_path, monkeypatch, capsys, out):
+    monkeypatch.chdir(tmp_path)
+    notebook(Path("case.ipynb"))
+    assert main(["case.ipynb", "--out", out]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_interrupted_while_it_plans(tmp_path, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pe_lib.runs.__main__.plan", interrupted)
+    assert main([str(notebook(tmp_path / "case.ipynb")), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_csv_for_which_there_is_no_room_is_named(tmp_path, monkeypatch, capsys):
+    path, out, csv = notebook(tmp_path / "case.ipynb"), tmp_path / "out", tmp_path / "t.csv"
+    (run,) = plan([(path, {})])
+    out.mkdir()
+    store(out, run, run.draft() | {"result": "ok", "results": [{"loss": 1}]}, "executed")
+    (tmp_path / ".t.csv.99999999").touch()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pe_lib.runs.store.write_whole", full)
+    assert main([str(path), "--out", str(out), "--csv", str(csv)]) == 2
+    assert capsys.readouterr().err == f"python -m pe_lib.runs: [Errno 28] No space left on device: '{csv}'\n"
+    monkeypatch.undo()
+    assert main([str(path), "--out", str(out), "--csv", str(csv)]) == 0
+    assert sorted(os.listdir(tmp_path)) == ["case.ipynb", "out", "t.csv"]
 
 
 @pytest.mark.slow
@@ -196,7 +264,7 @@ def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_els
         with started(tmp_path, *names, "--workers", "1", "--out", "out") as process:
             shown, noise = process.communicate(timeout=HANGS)
     assert process.returncode == 1 and noise == ""
-    *table, worker, kernel = shown.splitlines()
+    _, *table, worker, kernel = shown.splitlines()
     assert [line.split()[-1] for line in table] == ["result", "FAILED", "FAILED", "ok"]
     assert worker.startswith("dies.ipynb: KilledWorker: ")
     assert kernel == "halts.ipynb, cell 2 (id c2): DeadKernelError: Kernel died"
@@ -213,17 +281,10 @@ def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
         wait_until(lambda: list((tmp_path / "out").glob("*.json")) or process.poll() is not None)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
         shown, noise = process.communicate(timeout=HANGS)
-        assert process.returncode == 130 and shown == ""
-        assert noise == "interrupted; 1 of 3 runs are finished in out\n"
+        assert process.returncode == 130 and shown == "3 runs: 3 to do, 0 finished in out\n"
+        assert noise == "interrupted; finished in out: 1 of 3 runs\n"
         assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".ipynb", ".json"]
         wait_until(lambda: not any_process(process.pid))
-
-
-def wait_until(happened) -> None:
-    deadline = time.monotonic() + HANGS
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.1)
 
 
 def any_process(group: int) -> bool:

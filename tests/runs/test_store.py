@@ -1,5 +1,6 @@
 """What stands on the disk: when a run is finished, in which order it is written, and records as a table."""
 
+import json
 import os
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def test_what_was_stored_is_finished(out, planned):
     assert sorted(os.listdir(out)) == ["fine.ipynb", "fine.json"]
 
 
-@pytest.mark.parametrize("harm", ["half", "empty", "other json", "no notebook", "no record", "failed", "other key"])
+HARMS = ["half", "empty", "other json", "no notebook", "no record", "failed", "other key", "a field less", "nested"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_run_that_is_not_whole_is_not_finished(out, planned, harm):
     whole = (out / "fine.json").read_text()
     texts = {
@@ -40,6 +44,8 @@ def test_a_run_that_is_not_whole_is_not_finished(out, planned, harm):
         "other json": "[1, 2]",
         "failed": whole.replace('"ok"', '"failed"'),
         "other key": whole.replace(planned.key, "0" * 64),
+        "a field less": whole.replace('"commit"', '"was"'),
+        "nested": "[" * 100_000,
     }
     if harm in texts:
         (out / "fine.json").write_text(texts[harm])
@@ -83,6 +89,22 @@ def test_a_record_is_written_as_it_is_read(out, planned):
     text = (out / "fine.json").read_text()
     store(out, planned, planned.draft() | {"processor": "Prozessor für µ"}, "executed")
     assert "Prozessor für µ" in (out / "fine.json").read_text(encoding="utf-8") and text.startswith('{\n "notebook"')
+
+
+def test_half_of_a_surrogate_pair_is_written_so_that_json_reads_it_again(out, planned):
+    record = planned.draft() | {"results": [{"letter": "\ud800 é"}]}
+    store(out, planned, record, "printed \udcff")
+    assert json.loads((out / "fine.json").read_text(encoding="utf-8")) == record
+    assert (out / "fine.ipynb").read_text() == "printed \\udcff"
+
+
+def test_a_file_for_which_there_is_no_room_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(room, "write_whole", full)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: '.+table\.csv'$"):
+        room.write(tmp_path / "table.csv", "x")
 
 
 RECORD = {
