@@ -404,22 +404,24 @@ def _is_number(value: Any) -> bool:
 def points(limits: dict[str, Limits], rng: np.random.Generator, number: int) -> list[Values]:
     """So many points inside: in turn one parameter at an end, all of them at ends, and all of them random.
 
-    When every parameter was at each of its ends, random points take their place.
+    Where every parameter was at each of its ends, or a corner comes again, a random point takes the place.
     """
     ends = [(name, end) for name, own in limits.items() for end in own.ends(rng)]
     order = iter(rng.permutation(len(ends)))
-    drawn = []
+    drawn: list[Values] = []
     for turn in range(number):
+        wishes = {name: own.draw(rng) for name, own in limits.items()}
+        point = _near(limits, wishes, rng)
         place = next(order, None) if turn % 3 == 0 else None
         if place is not None:
             name, end = ends[place]
-            wishes = {name: end} | {other: limits[other].default for other in limits if other != name}
+            defaults = {other: limits[other].default for other in limits if other != name}
+            wishes = {name: end} | defaults
         elif turn % 3 == 1:
             corners = {name: own.ends(rng) for name, own in limits.items()}
             wishes = {name: choices[rng.integers(len(choices))] for name, choices in corners.items()}
-        else:
-            wishes = {name: own.draw(rng) for name, own in limits.items()}
-        drawn.append(_near(limits, wishes, rng))
+        special = _near(limits, wishes, rng)
+        drawn.append(point if special in drawn else special)
     return drawn
 
 
