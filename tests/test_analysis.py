@@ -177,7 +177,9 @@ def test_every_parameter_matters(formula, reference, changes):
     [
         pytest.param(partial(analysis.shift_matrix, np.nan, 8), "k must be a finite number, got nan", id="shift"),
         pytest.param(partial(analysis.wavelengths, 7), "d_model must be an even number >= 2, got 7", id="width"),
-        pytest.param(partial(analysis.kernel_limit, 1, 1.0), "base must be a finite number > 1, got 1", id="base"),
+        pytest.param(
+            partial(analysis.kernel_limit, 1, 1.0), "base must be a finite number > 1.0001, got 1.0", id="base"
+        ),
         pytest.param(partial(analysis.kernel_limit, [np.inf]), "distance must be finite, got inf", id="distance"),
         pytest.param(partial(analysis.min_distance, [[1.0]]), "table must have at least 2 rows", id="one row"),
         pytest.param(
