@@ -61,7 +61,7 @@ def kernel_limit(distance: ArrayLike, base: float = 10_000.0) -> Floats:
     [1.0, 0.682, 0.188]
     """
     k = np.abs(check.reals("distance", distance))
-    base = check.real("base", base, above=1)
+    base = check.real("base", base, above=1.0001)  # nearer to 1 the difference is lost in rounding
     away = np.where(k > 1e-8, k, 1.0)  # nearer, no float64 lies between the kernel and its maximum
     _, ci_near = sici(away)
     _, ci_far = sici(away / base)

@@ -187,7 +187,8 @@ def shaw(q: ArrayLike, pos: ArrayLike, table: ArrayLike) -> Floats:
     if len(table) % 2 == 0:
         raise ValueError(f"table must have 2 reach + 1 rows, an odd number, got {len(table)}")
     reach = len(table) // 2
-    row = np.clip(pos - pos[:, None], -reach, reach).astype(int) + reach  # (t, s)
+    key_minus_query = np.clip(pos - pos[:, None], -reach, reach)
+    row = key_minus_query.astype(int) + reach  # (t, s)
     return np.einsum("hte,tse->hts", q, table[row]) / head_dim**0.5
 
 
@@ -241,9 +242,8 @@ def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_qu
         raise ValueError(f"to_key must have 2 reach rows, an even number > 0, got {n_row}")
     to_query = check.axes("to_query", to_query, h=n_head, row=n_row, e=head_dim)
     reach = n_row // 2
-    row = (
-        np.clip(pos[:, None] - pos, -reach, reach - 1).astype(int) + reach
-    )  # (t, s); row.T is that of key minus query
+    distance = np.clip(pos[:, None] - pos, -reach, reach - 1)
+    row = distance.astype(int) + reach  # (t, s); row.T is that of key minus query
     content_to_position = np.einsum("hte,htse->hts", q, to_key[:, row])
     position_to_content = np.einsum("hse,htse->hts", k, to_query[:, row.T])
     return (content_to_position + position_to_content) / (3 * head_dim) ** 0.5

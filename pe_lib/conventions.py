@@ -48,10 +48,9 @@ class Convention:
             object.__setattr__(self, "scale", check.between("scale", self.scale, -1e100, 1e100))
         for name in ("offset", "step"):
             object.__setattr__(self, name, check.between(name, getattr(self, name), -1e100, 1e100))
-        if self.scale == 0:
-            raise ValueError("scale must not be 0")
-        if self.step == 0:
-            raise ValueError("step must not be 0")
+        for name in ("scale", "step"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must not be 0")
         self.table(1, 2)  # what `sinusoidal` refuses
 
     def table(self, n: int, d_model: int) -> Floats:
@@ -84,11 +83,10 @@ class GridConvention:
     source: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        is_list = isinstance(self.blocks, (tuple, list))
-        if not is_list or sorted(map(str, self.blocks)) != ["cos h", "cos w", "sin h", "sin w"]:
-            raise ValueError(
-                f"blocks must be sin w, cos w, sin h and cos h in some order, got {check.short(self.blocks)}"
-            )
+        is_listed = isinstance(self.blocks, (tuple, list))
+        if not is_listed or sorted(map(str, self.blocks)) != ["cos h", "cos w", "sin h", "sin w"]:
+            got = check.short(self.blocks)
+            raise ValueError(f"blocks must be sin w, cos w, sin h and cos h in some order, got {got}")
         object.__setattr__(self, "blocks", tuple(self.blocks))
         frequencies(2, self.base, schedule=self.schedule)  # what it refuses
 

@@ -161,12 +161,10 @@ def convert_projection(weight: Any, n_head: int, source: str, target: str, *, ro
     keys must both be converted, each with its own number of heads; values stay.  Scores stay, up to rounding.
     """
     if not hasattr(weight, "ndim") or weight.ndim == 0:
-        raise TypeError(
-            f"weight must be a matrix or a bias, an array of NumPy or a tensor, got {check.short(weight)}"
-        )
+        raise TypeError(f"weight must be an array of NumPy or torch, with rows, got {check.short(weight)}")
     n_head = check.size("n_head", n_head)
     n_row = weight.shape[0]
-    if n_row % n_head:
+    if not n_row or n_row % n_head:
         raise ValueError(f"weight must have a multiple of n_head = {n_head} rows, got {n_row}")
     head_dim = n_row // n_head
     permutation = pairing_permutation(head_dim, source, target, rotary_dim=rotary_dim)
@@ -176,7 +174,7 @@ def convert_projection(weight: Any, n_head: int, source: str, target: str, *, ro
 
 def _pairs(name: str, head_dim: int, rotary_dim: int | None, pairing: str) -> Integers:
     """The first and the second entry of each pair.  -> (2, rotary_dim/2)"""
-    if rotary_dim is None and (head_dim % 2 or not head_dim):
+    if rotary_dim is None and head_dim % 2:
         raise ValueError(f"{name} must have an even width, or rotary_dim be given, got width {head_dim}")
     width = check.size("rotary_dim", head_dim if rotary_dim is None else rotary_dim, even=True, least=2)
     if width > head_dim:

@@ -63,9 +63,7 @@ class Task(ABC):
     def all_inputs(self) -> Integers:
         """Every input there is, all equally likely.  -> (n, n_position)"""
         if self.vocab ** min(self.length, 20) > 10**6:
-            raise ValueError(
-                f"length and vocab must give at most a million inputs, got {self.vocab} ** {self.length}"
-            )
+            raise ValueError(f"length and vocab must give at most 1e6 inputs, got {self.vocab} ** {self.length}")
         content = itertools.product(range(self.vocab), repeat=self.length)
         return np.array(list(content))
 

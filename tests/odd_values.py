@@ -241,6 +241,7 @@ SAME_ARRAYS = [
     ],
 ]
 ARRAYS = [*NO_ARRAYS, *OTHER_ARRAYS, *FAR_ARRAYS, *SAME_ARRAYS]
+DRAWN = [*NO_ARRAYS, *OTHER_ARRAYS[:10], *FAR_ARRAYS[:4]]  # figures take long
 WHOLE_ARRAYS = [
     *[odd for odd in NO_ARRAYS if odd.name != "true"],
     *OTHER_ARRAYS,

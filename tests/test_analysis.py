@@ -80,6 +80,24 @@ def test_energies_are_squared_singular_values(length, d_model, base):
     assert energies.sum() == pytest.approx(length * d_model / 2, rel=1e-12) and (energies >= 0).all()
 
 
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 2.0**-1000])
+def test_answers_do_not_depend_on_the_scale_of_a_table(scale):
+    table = sinusoidal(np.arange(40), 8)
+    assert analysis.effective_rank(scale * table) == analysis.effective_rank(table) == 5
+    assert analysis.shift_residual(scale * table, 1) == pytest.approx(analysis.shift_residual(table, 1), abs=1e-12)
+    noise = np.random.default_rng(0).normal(size=(40, 8))
+    assert analysis.shift_residual(scale * noise, 1) == pytest.approx(analysis.shift_residual(noise, 1), rel=1e-12)
+    distance, rows = analysis.min_distance(table)
+    assert analysis.min_distance(scale * table) == (pytest.approx(scale * distance, rel=1e-12), rows)
+    still = analysis.constant_columns(table, 0.5)
+    assert not still.all() and (analysis.constant_columns(scale * table, 0.5 * scale) == still).all()
+
+
+def test_the_kernel_is_whole_just_beside_itself():
+    near = analysis.kernel_limit([0.0, 5e-324, 1e-300, 1e-9, 1e-7], 1e308)
+    np.testing.assert_allclose(near, 1.0, rtol=0, atol=1e-11)
+
+
 def test_effective_rank_of_all_energy_is_the_number_of_columns(rng):
     """Also where the shares add up to a hair less than 1, as they do for some of these."""
     tables = rng.normal(size=(60, 20, 12))
@@ -159,7 +177,9 @@ def test_every_parameter_matters(formula, reference, changes):
     [
         pytest.param(partial(analysis.shift_matrix, np.nan, 8), "k must be a finite number, got nan", id="shift"),
         pytest.param(partial(analysis.wavelengths, 7), "d_model must be an even number >= 2, got 7", id="width"),
-        pytest.param(partial(analysis.kernel_limit, 1, 1.0), "base must be a finite number > 1, got 1", id="base"),
+        pytest.param(
+            partial(analysis.kernel_limit, 1, 1.0), "base must be a finite number > 1.0001, got 1.0", id="base"
+        ),
         pytest.param(partial(analysis.kernel_limit, [np.inf]), "distance must be finite, got inf", id="distance"),
         pytest.param(partial(analysis.min_distance, [[1.0]]), "table must have at least 2 rows", id="one row"),
         pytest.param(

@@ -37,6 +37,7 @@ from odd_values import (
     ARRAYS,
     AXES,
     CHOICES,
+    DRAWN,
     FLAGS,
     MASKS,
     NAMED,
@@ -139,6 +140,10 @@ def choice(right: str, **options: str) -> Kind:
 
 def array(right: Callable[[Sizes], Any], **options: str) -> Kind:
     return kind(right, ARRAYS, drawn="array", **options)
+
+
+def drawn(right: Callable[[Sizes], Any]) -> Kind:
+    return kind(right, DRAWN, drawn="array")
 
 
 def thing(right: Any, *more: Odd, **options: str) -> Kind:
@@ -358,18 +363,18 @@ KINDS: dict[str, Kind] = {
     "jobs": thing(lambda s: [], *wrong(number=3, numbers=[3]), no="empty mapping nothing"),
     # figures
     "ax": kind(axes, AXES),
-    "values": array(lambda s: counted(s.t, 4)),
-    "plots.lines.x": array(lambda s: np.arange(3.0)),
-    "plots.kernel.distance": array(lambda s: np.arange(3.0)),
-    "plots.kernel.share": array(lambda s: np.arange(3.0)),
-    "limit": array(lambda s: np.arange(3.0)),
+    "values": drawn(lambda s: counted(s.t, 4)),
+    "plots.lines.x": drawn(lambda s: np.arange(3.0)),
+    "plots.kernel.distance": drawn(lambda s: np.arange(3.0)),
+    "plots.kernel.share": drawn(lambda s: np.arange(3.0)),
+    "limit": drawn(lambda s: np.arange(3.0)),
     "rises": thing(lambda s: np.array([False, True, True]), *wrong(numbers=[0, 1, 1])),
-    "angles": array(lambda s: counted(2, 3)),
+    "angles": drawn(lambda s: counted(2, 3)),
     "named": kind(lambda s: {"nope": np.arange(3.0)}, NAMED),
     "plots.dots.named": kind(lambda s: {"nope": 3.0, "rope": 2.0}, NUMBERED),
     "plots.by_length.named": kind(lambda s: {"nope": counted(2, 3)}, NAMED),
     "plots.seeds.named": kind(lambda s: {"nope": (3.0, [2.0, 4.0])}, NUMBERED, no="one_nan booleans"),
-    "lengths": array(lambda s: np.array([16.0, 32.0, 64.0])),
+    "lengths": drawn(lambda s: np.array([16.0, 32.0, 64.0])),
     "summary": thing(summary),
     "ticks": NOTE,
     "plots.clocks.labels": Kind(lambda s: "abc", ()),

@@ -326,6 +326,24 @@ def test_distances_of_no_axis_and_of_three():
 t5_bucket = partial(bias.t5_bucket, [1], bidirectional=True)
 
 
+@pytest.mark.parametrize("far", [5e9, 1e19, 1e300])
+def test_whole_positions_beyond_int64_are_clipped(far):
+    """As a whole number 1e19 wraps, and the key far ahead would be far behind."""
+    q, table = np.ones((1, 3, 2)), np.arange(10.0).reshape(5, 2)
+    np.testing.assert_array_equal(bias.shaw(q, [0, 1, far], table), bias.shaw(q, [0, 1, 50], table))
+    np.testing.assert_array_equal(bias.shaw(q, [-far, 1, far], table), bias.shaw(q, [-50, 1, 50], table))
+    tables = np.arange(12.0).reshape(1, 6, 2), np.ones((1, 6, 2))
+    np.testing.assert_array_equal(bias.deberta(q, q, [0, 1, far], *tables), bias.deberta(q, q, [0, 1, 50], *tables))
+
+
+def test_buckets_of_a_far_distance_are_found_at_once():
+    """The first distance of each bucket, by the formula in whole numbers."""
+    most = 10**9
+    starts = bias._t5_starts(16, most)
+    for b, start in enumerate(starts[7:]):
+        assert start**8 * 8**b >= most**b * 8**8 > (start - 1) ** 8 * 8**b
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

@@ -5,7 +5,9 @@ import re
 import pytest
 import torch
 
-from pe_lib.encodings import PositionEncoding, build
+from pe_lib.encodings import FixedTable, PerBlock, PositionEncoding, Rotary, Sinusoidal, build
+from pe_lib.encodings.distance import Alibi
+from pe_lib.encodings.positions import Wrapper
 from pe_lib.transformer import Config, TinyTransformer
 
 SIZES = dict(vocab=10, n_class=7, max_len=9, d_model=16, n_head=4, n_layer=2)
@@ -207,6 +209,23 @@ def test_bad_tokens(tokens, error, says):
     with pytest.raises(error) as raised:
         model_of()(tokens)
     assert says in str(raised.value)
+
+
+UNLIKE = {
+    "width": (Sinusoidal(24), "encoding must be made for d_model = 16, got 24"),
+    "a narrow table": (FixedTable([[0.0]]), "encoding must be made for d_model = 16, got 1"),
+    "half a head": (Rotary(2), "encoding must be made for head_dim = 4, got 2"),
+    "heads": (Alibi(1), "encoding must be made for n_head = 4, got 1"),
+    "inside": (PerBlock([Rotary(4), Wrapper(Rotary(2))]), "encoding must be made for head_dim = 4, got 2"),
+}
+
+
+@pytest.mark.parametrize("case", UNLIKE)
+def test_an_encoding_of_another_size(case):
+    """Half of a head would turn, or one bias serve two heads, without an error from torch."""
+    encoding, says = UNLIKE[case]
+    with pytest.raises(ValueError, match=says):
+        TinyTransformer(Config(**SIZES), encoding, torch.Generator())
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pe_lib import check
 from pe_lib.runs.crew import Crew, outcomes
 from pe_lib.runs.folders import held, remove_halves, scratch
 from pe_lib.runs.plan import Job, Run, plan
 from pe_lib.runs.store import finished, store
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
 PATIENCE = 10  # seconds without a worker of a scheduler that was named, after which a grid ends
 PATIENCE_HERE = 120  # likewise where they are processes of this machine, which dask starts again
@@ -111,13 +115,25 @@ def _crew_of(scheduler: str, todo: list[Run]) -> Iterator[Crew]:
 def _crew_here(todo: list[Run], workers: int | None) -> Iterator[Crew]:
     """Processes of this machine, each with one thread and one run at a time."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     count = processes(len(todo), workers)
+    advice = "the processes of this machine ended and could not be started again: give the command again"
     with (
         scratch() as folder,
         dask.config.set({"temporary-directory": str(folder)}),
-        LocalCluster(
+        _cluster_here(count) as cluster,
+        Client(cluster) as client,
+    ):
+        yield Crew(client, [], cores=cores() // count, patience=PATIENCE_HERE, advice=advice, say=_say)
+
+
+def _cluster_here(count: int) -> "LocalCluster":
+    """So many processes of this machine.  OSError if they cannot be started."""
+    from distributed import LocalCluster
+
+    try:
+        return LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
@@ -126,11 +142,12 @@ def _crew_here(todo: list[Run], workers: int | None) -> Iterator[Crew]:
             dashboard_address="127.0.0.1:0",  # any free port; None would take 8787
             scheduler_kwargs={"allowed_failures": 0},  # no second try where a worker died
             preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is for this process
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        advice = "the processes of this machine ended and could not be started again: give the command again"
-        yield Crew(client, [], cores=cores() // count, patience=PATIENCE_HERE, advice=advice, say=_say)
+        )
+    except RuntimeError as error:
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        raise OSError(f"no process could be started for the runs: {cause}") from None
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ What stands after the last ``;`` are clauses, between commas.  A value is inside
     one of reverse, sort                 options to the end of the line
     2 to 8 different, or: 2 different    a list of so many entries, no two alike
     each 0 to 9                          clauses of each entry, to the end of the line
-    path                                 of a file: not looked at, and not drawn
+    path, an encoding, a recorded table  what only the notebook can check: not looked at, and not drawn
 
 One way through: `parse_all` (comments) -> `Limits` -> `refuse` (values that somebody asks for), or `points` and
 `outside` (values to try the notebook with).
@@ -30,6 +30,7 @@ Values = dict[str, Any]  # name of a parameter -> its value
 
 TRIES = 200  # draws before a joint condition counts as one that cannot be kept
 WIDE = 100  # the largest value over the smallest, from which on a range is drawn evenly in the logarithm
+KINDS = ("path", "an encoding", "a recorded table")
 NUMBER = r"-?\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?"
 
 
@@ -156,12 +157,16 @@ class Each(Clause):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Path(Clause):
+class Kind(Clause):
+    """A text whose kind only the notebook knows."""
+
+    kind: str
+
     def holds(self, name: str, values: Values) -> bool:
         return isinstance(values[name], str)
 
     def wanted(self, values: Values) -> str:
-        return "be the path of a file"
+        return f"be {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -179,23 +184,23 @@ class Limits:
 
     def ends(self, rng: np.random.Generator) -> list:
         """The smallest and the largest value, every option, a shortest and a longest list."""
+        if self._is_of_a_kind:
+            return [self.default]
         if entries := self._one(Different):
             lengths = sorted({entries.fewest, entries.most})
             return [self._entries(length, rng) for length in lengths]
         if options := self._one(Options):
             return list(options.options)
-        if self._one(Path):
-            return [self.default]
         return sorted({self._low, self._high})
 
     def draw(self, rng: np.random.Generator) -> Any:
         """A random value.  Joint conditions are the caller's."""
+        if self._is_of_a_kind:
+            return self.default
         if entries := self._one(Different):
             return self._entries(int(rng.integers(entries.fewest, entries.most + 1)), rng)
         if options := self._one(Options):
             return options.options[rng.integers(len(options.options))]
-        if self._one(Path):
-            return self.default
         # From 0 on, the logarithm is that of the whole number after.
         moved = 1 if self._is_whole and self._low == 0 else 0
         low, high = self._low + moved, self._high + moved
@@ -205,12 +210,12 @@ class Limits:
 
     def outside(self, rng: np.random.Generator) -> list:
         """Values just outside.  Joint conditions are the caller's."""
+        if self._is_of_a_kind:
+            return [self.default[:1]] if self._one(Different) else []
         if (entries := self._one(Different)) and (each := self._one(Each)):
             return self._lists_outside(entries, each.entry, rng)
         if options := self._one(Options):
             return [f"{options.options[0]}?" if isinstance(self.default, str) else max(options.options) + 1]
-        if self._one(Path):
-            return []
         if not self._is_whole:
             return [math.nextafter(self._low, -math.inf), math.nextafter(self._high, math.inf)]
         beside = [self._low + 1] if self._step > 1 else []
@@ -241,6 +246,11 @@ class Limits:
             if drawn not in entries:
                 entries.append(drawn)
         raise ValueError(f"{self.name} has no {length} different entries inside its limits")
+
+    @functools.cached_property
+    def _is_of_a_kind(self) -> bool:
+        each = self._one(Each)
+        return any(isinstance(clause, Kind) for clause in (each.entry.clauses if each else self.clauses))
 
     @functools.cached_property
     def _is_whole(self) -> bool:
@@ -328,8 +338,8 @@ def _clause(name: str, text: str) -> Clause:
     """One clause, without commas in its numbers."""
     if text == "even":
         return Multiple(step=2)
-    if text == "path":
-        return Path()
+    if text in KINDS:
+        return Kind(kind=text)
     if match := re.fullmatch(r"a multiple of (\d+)", text):
         return Multiple(step=int(match[1]))
     if match := re.fullmatch(rf"({NUMBER}) to ({NUMBER})", text):
@@ -394,22 +404,24 @@ def _is_number(value: Any) -> bool:
 def points(limits: dict[str, Limits], rng: np.random.Generator, number: int) -> list[Values]:
     """So many points inside: in turn one parameter at an end, all of them at ends, and all of them random.
 
-    When every parameter was at each of its ends, random points take their place.
+    Where every parameter was at each of its ends, or a corner comes again, a random point takes the place.
     """
     ends = [(name, end) for name, own in limits.items() for end in own.ends(rng)]
     order = iter(rng.permutation(len(ends)))
-    drawn = []
+    drawn: list[Values] = []
     for turn in range(number):
+        wishes = {name: own.draw(rng) for name, own in limits.items()}
+        point = _near(limits, wishes, rng)
         place = next(order, None) if turn % 3 == 0 else None
         if place is not None:
             name, end = ends[place]
-            wishes = {name: end} | {other: limits[other].default for other in limits if other != name}
+            defaults = {other: limits[other].default for other in limits if other != name}
+            wishes = {name: end} | defaults
         elif turn % 3 == 1:
             corners = {name: own.ends(rng) for name, own in limits.items()}
             wishes = {name: choices[rng.integers(len(choices))] for name, choices in corners.items()}
-        else:
-            wishes = {name: own.draw(rng) for name, own in limits.items()}
-        drawn.append(_near(limits, wishes, rng))
+        special = _near(limits, wishes, rng)
+        drawn.append(point if special in drawn else special)
     return drawn
 
 

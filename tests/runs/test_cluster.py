@@ -162,6 +162,19 @@ def test_no_room_on_the_disk_names_the_file_and_keeps_what_is_finished(tmp_path,
     assert todo(jobs, tmp_path / "out") == [True, True, False]
 
 
+def test_processes_that_cannot_be_started_are_an_error_with_its_cause(tmp_path, jobs, monkeypatch):
+    def fails(**_):
+        try:
+            raise OSError(28, "No space left on device", "/tmp/x")
+        except OSError as error:
+            raise RuntimeError("Nanny failed to start.") from error
+
+    monkeypatch.setattr("distributed.LocalCluster", fails)
+    wanted = r"^no process could be started for the runs: \[Errno 28\] No space left on device: '/tmp/x'$"
+    with pytest.raises(OSError, match=wanted):
+        runs.run(jobs, tmp_path / "out")
+
+
 cores = cluster.cores()
 
 

@@ -227,9 +227,15 @@ def test_nobody_but_who_cannot_is_nobody(start):
 
 def test_who_comes_later_is_examined_and_used(start):
     client = FakeClient({A: 1}, stuck={A})
+    wait = client.wait
+
+    def meanwhile(*arguments, **keywords):
+        client.threads[B] = 1
+        return wait(*arguments, **keywords)
+
+    client.wait = meanwhile
     ended, _ = start(client, range(3))
-    client.threads[B] = 1
-    assert results([next(ended)]) == {1: "ok"} and client.asked == [A, B]
+    assert results([next(ended), next(ended)]) == {1: "ok", 2: "ok"} and client.asked == [A, B]
 
 
 # Real workers
@@ -263,7 +269,7 @@ def start_worker(empty):
     def start(before="", library=PACKAGE.parent):
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
         command = [sys.executable, "-c", before + WORKER, empty.scheduler_address, *options]
-        environment = os.environ | {"PYTHONPATH": str(library)}
+        environment = os.environ | {"PYTHONPATH": f"{library}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         started.append(subprocess.Popen(command, cwd=library, env=environment, stderr=subprocess.DEVNULL))
         wait_until(lambda: sum(process.poll() is None for process in started) == len(empty.scheduler.workers))
         return started[-1]

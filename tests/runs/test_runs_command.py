@@ -275,11 +275,15 @@ def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_els
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_whole_files_and_no_process(tmp_path):
+@pytest.mark.parametrize("how", ["Ctrl-C", "terminated"])
+def test_an_interruption_leaves_whole_files_and_no_process(tmp_path, how):
     notebook(tmp_path / "case.ipynb", "import time; time.sleep(3000 * seed)")
     with started(tmp_path, "case.ipynb", "--grid", "seed=0:3", "--workers", "1", "--out", "out") as process:
         wait_until(lambda: list((tmp_path / "out").glob("*.json")) or process.poll() is not None)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        if how == "Ctrl-C":
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        else:
+            process.terminate()  # as a batch system does
         shown, noise = process.communicate(timeout=HANGS)
         assert process.returncode == 130 and shown == "3 runs: 3 to do, 0 finished in out\n"
         assert noise == "interrupted; finished in out: 1 of 3 runs\n"

@@ -64,6 +64,8 @@ def test_texts_and_lists():
         "copy", "; one of reverse, sort", "sort"
     )
     assert is_inside("any/where", "; path", "")
+    assert is_inside(["rope:base=50", "nope"], "; 2 different, each an encoding", ["rope", "alibi"])
+    assert not is_inside(["rope"], "; 2 different, each an encoding", ["rope", "alibi"])
     seeds, names = "; 2 to 3 different, each 0 to 9", "; 2 different, each one of nope, rope, alibi"
     good = [[0, 9], [1, 2, 3]]
     bad = [[1], [1, 1], [1, 2, 3, 4], [1, 10], [1, "2"]]
@@ -154,8 +156,10 @@ EXAMPLE = limits.parse_all(
         "seeds": "; 2 to 8 different, each 0 to 1,000,000",
         "task": "; one of reverse, sort",
         "source": "; path",
+        "live": "; 2 different, each an encoding",
     },
-    {"d_model": 64, "base": 1e4, "n_head": 4, "window": 64, "seeds": [0, 1], "task": "sort", "source": ""},
+    {"d_model": 64, "base": 1e4, "n_head": 4, "window": 64, "seeds": [0, 1], "task": "sort", "source": ""}
+    | {"live": ["rope", "alibi"]},
 )
 
 
@@ -168,7 +172,7 @@ def test_points_are_inside_and_reach_every_end(rng):
     assert {8, 4096} <= set(reached["d_model"]) and {10, 1e8} <= set(reached["base"])
     assert {1, 64} <= set(reached["n_head"]) and {16, 8192} <= set(reached["window"])
     assert {2, 8} <= set(map(len, reached["seeds"])) and set(reached["task"]) == {"reverse", "sort"}
-    assert set(reached["source"]) == {""}
+    assert set(reached["source"]) == {""} and set(map(tuple, reached["live"])) == {("rope", "alibi")}
     tight = max(point["d_model"] * point["window"] for point in points)
     assert tight > 3_000_000  # corners that the joint condition forbids are moved to its edge
 
@@ -185,7 +189,7 @@ def test_points_just_outside_break_one_clause(rng):
     assert all(bare < 10 or bare > 1e8 for bare in values["base"])
     assert np.allclose(values["base"], [10, 1e8], rtol=1e-12)
     assert values["n_head"][:2] == [0, 65] and values["window"][:2] == [15, 8193]
-    assert sorted(map(len, values["seeds"])) == [1, 2, 2, 2, 9]
+    assert sorted(map(len, values["seeds"])) == [1, 2, 2, 2, 9] and values["live"] == [["rope"]]
     for name in EXAMPLE:
         for point in limits.outside(EXAMPLE, name, rng):
             with pytest.raises(ValueError, match=f"^{name} must "):
