@@ -93,18 +93,29 @@ def test_two_of_one_process_leave_each_other_alone(temporary):
         assert first.is_dir() and second.is_dir() and first != second
 
 
-def test_a_new_folder_that_another_process_takes_for_a_left_one_is_given_up(temporary, monkeypatch):
+@pytest.mark.parametrize("moment", ["made", "opened"])
+def test_a_new_folder_that_another_process_removes_is_given_up(temporary, monkeypatch, moment):
     """Between its making and its holding it looks like one that was left."""
     made = []
-    mkdtemp = tempfile.mkdtemp
+    mkdtemp, lock = tempfile.mkdtemp, folders._lock
 
-    def disturbed(prefix):
-        made.append(mkdtemp(prefix=prefix))
+    def remove_first():
         if len(made) == 1:
-            folders._remove_if_left(Path(made[0]))
+            os.rmdir(made[0])
+
+    def disturbed_mkdtemp(prefix):
+        made.append(mkdtemp(prefix=prefix))
+        if moment == "made":
+            remove_first()
         return made[-1]
 
-    monkeypatch.setattr(folders.tempfile, "mkdtemp", disturbed)
+    def disturbed_lock(descriptor):
+        if moment == "opened":
+            remove_first()
+        return lock(descriptor)
+
+    monkeypatch.setattr(folders.tempfile, "mkdtemp", disturbed_mkdtemp)
+    monkeypatch.setattr(folders, "_lock", disturbed_lock)
     with scratch() as folder:
         assert folder == Path(made[1]) and folder.is_dir()
 
