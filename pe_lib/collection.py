@@ -21,6 +21,7 @@ from pe_lib import DATA, check
 
 MIME = "application/vnd.pe_lib.records+json"  # marks what was reported among the outputs of a notebook
 STATUSES = ("proved", "proved with a condition", "true on average", "false", "true but irrelevant", "a choice")
+OTHERWISE = "; otherwise here: "  # in the line of a verdict, before the reason why its number speaks against it
 NOTEBOOKS = DATA.parent / "notebooks"
 
 
@@ -148,22 +149,27 @@ def ledger() -> pd.DataFrame:
     return claims
 
 
-def verdict(claim: str, status: str, evidence: bool, number: str) -> None:
+def verdict(claim: str, status: str, evidence: bool, number: str, *, otherwise: str = "") -> None:
     """Prints the verdict on a claim, with the number that decides.  For the last line of the cell that checks it.
 
+    evidence   True if the number at these parameters speaks for the verdict, else False
+    otherwise  why it need not: which condition of the verdict these parameters do not meet.  Empty if they meet all
+
     ValueError or TypeError for a claim that is not in the ledger, an unknown status, evidence that is not True or
-    False, no number; AssertionError if the evidence does not hold or the ledger has another verdict.
+    False, no number; AssertionError if the ledger has another verdict, or if the evidence does not hold and nothing
+    excuses it.  What is excused is printed with its reason.
     """
     known = _claims().status
     check.choice("claim", claim, known.index)
     check.choice("status", status, STATUSES)
     if not isinstance(number, str) or not number.strip() or len(number.splitlines()) > 1:
         raise ValueError(f"number must be the number that decides, in words in one line, got {check.short(number)}")
-    if not check.flag("evidence", evidence):
+    evidence = check.flag("evidence", evidence)
+    if not (evidence or otherwise):
         raise AssertionError(f"the evidence that {claim!r} is {status} does not hold: {number}")
     if known[claim] != status:
         raise AssertionError(f"{claim!r} is {status} here, but {known[claim]} in data/claims.csv")
-    print(f"verdict on {claim}: {status}. {number}")
+    print(f"verdict on {claim}: {status}. {number}" + ("" if evidence else OTHERWISE + otherwise))
 
 
 def verdicts(notebooks: Path) -> list[Verdict]:
@@ -192,11 +198,12 @@ def disagreements(claims: pd.DataFrame, stored: list[Verdict]) -> set[str]:
     claims  the `ledger`
     stored  the `verdicts` of the notebooks
 
-    They agree on a claim if exactly one of the verdicts is on it, its line was printed, and with the ledger's status.
+    They agree on a claim if exactly one of the verdicts is on it, its line was printed with the ledger's status, and
+    its number speaks for it.
     """
     printed: dict[str, list[str]] = {claim: [] for claim in claims.index}
     for line in stored:
-        printed.setdefault(line.claim, []).append(line.status)
+        printed.setdefault(line.claim, []).append("" if OTHERWISE in line.number else line.status)
     status = dict(claims.status)
     return {claim for claim, statuses in printed.items() if statuses != [status.get(claim)]}
 

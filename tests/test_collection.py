@@ -261,6 +261,16 @@ def test_a_verdict(capsys):
         collection.verdict("smooth", "false", True, "7")
 
 
+def test_a_verdict_that_these_parameters_speak_against_says_why(capsys):
+    collection.verdict("norm", "proved", True, "7", otherwise="few columns")
+    collection.verdict("norm", "proved", False, "7", otherwise="few columns")
+    holds, excused = capsys.readouterr().out.splitlines()
+    assert holds == "verdict on norm: proved. 7"
+    assert excused == "verdict on norm: proved. 7; otherwise here: few columns"
+    with pytest.raises(AssertionError, match="'norm' is false here, but proved"):
+        collection.verdict("norm", "false", False, "7", otherwise="few columns")
+
+
 def test_verdicts_of_a_notebook(notebooks):
     folder = notebooks(
         markdown('verdict("prose", "false", True, "7")\nverdict on prose: false. 7'),
@@ -292,6 +302,8 @@ def test_disagreements():
     assert collection.disagreements(ledger, [a]) == {"b"}, "not tried"
     assert collection.disagreements(ledger, [a, replace(b, status="")]) == {"b"}, "not printed"
     assert collection.disagreements(ledger, [a, replace(b, status="false")]) == {"b"}, "another status"
+    excused = replace(b, number=f"2{collection.OTHERWISE}few columns")
+    assert collection.disagreements(ledger, [a, excused]) == {"b"}, "its number speaks against it"
     assert collection.disagreements(ledger, [a, b, replace(a, cell="z")]) == {"a"}, "tried twice"
     assert collection.disagreements(ledger, [a, b, replace(a, claim="c")]) == {"c"}, "not in the ledger"
 
