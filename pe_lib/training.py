@@ -143,7 +143,7 @@ def _step(model: TinyTransformer, optimizer: torch.optim.Optimizer, inputs: Inte
 def _loss(logits: Tensor, targets: Integers) -> Tensor:
     loss = cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets).flatten(), ignore_index=IGNORE)
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"loss is {loss.item()}: the learning rate may be too high")
+        raise FloatingPointError(f"loss is {loss.item()}: lr, the learning rate, may be too high")
     return loss
 
 

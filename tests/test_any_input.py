@@ -4,7 +4,7 @@ Every public function, class and method of `ROOMS` is found by walking the packa
 are, by their names: an example that is right, and which odd values to put in its place.  One argument of a call is
 odd, or two; what comes out is
 
-    clear     ValueError or TypeError, and its message names an odd argument
+    clear     one of the errors in `CLEAR`, and its message names an odd argument
     accepted  an answer without NaN or infinity, and the same as for the plain form of the value: np.uint8(200) as 200
     unclear   any other error, a warning, or a message that names no odd argument
     silent    an answer where there is none, or another one than for the plain form, or NaN, or infinity
@@ -30,7 +30,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from odd_values import (
@@ -69,8 +68,10 @@ resource = pytest.importorskip("resource")  # limits of memory and time: not on 
 # `check` is left out: it is what all others call, and tests/test_check.py has its exact words.
 ROOMS = """sinusoidal rotary bias analysis conventions encodings transformer
            tasks text training controls measure plots""".split()
+# The last two where that is documented: a path that leads nowhere, a learning rate too high.
+CLEAR = (TypeError, ValueError, FileNotFoundError, FloatingPointError)
 MOST_SECONDS = 3.0  # of processor time, a call
-MOST_BYTES = 4 * 2**30  # further memory: an absurd array must be refused, not computed
+MOST_BYTES = 2 * 2**30  # further memory: an absurd array must be refused, not computed
 
 # No doors: called by what has checked already, or values that the package makes.
 INSIDE = {
@@ -196,13 +197,12 @@ def summary(s: Sizes) -> pd.DataFrame:
 
 
 SEED = wrong(seed=0)
-UNLIKE = other(
+WRONG_ENCODINGS = broken(
     another_width=lambda right: encodings.Sinusoidal(10),
     another_head=lambda right: encodings.Rotary(2),
     more_heads=lambda right: encodings.ENCODINGS["alibi"](5),
     a_narrow_table=lambda right: encodings.FixedTable(np.zeros((60, 3))),
 )
-WRONG_ENCODINGS = [Odd(odd.name, odd.make, wrong=True) for odd in UNLIKE]
 PATHS = [odd for odd in THINGS if odd.name not in ("none", "octets")]
 CONVENTIONS = [*THINGS, *wrong(number=3, no_name="papers", misread=PositionEncoding)]
 
@@ -226,7 +226,7 @@ KINDS: dict[str, Kind] = {
     "eval_size": size(2, no="million"),
     "seed": size(1),
     "processes": size(1),
-    "num_buckets": size(8),
+    "num_buckets": size(32),
     "max_distance": size(20),
     "width": size(8),
     "reach": size(2),
@@ -252,7 +252,6 @@ KINDS: dict[str, Kind] = {
     "lr": real(0.5),
     "shift": real(2.0),
     "fraction": real(0.5),
-    "share": real(0.5),
     "analysis.shift_matrix.k": real(2.0),
     "ceiling": real(0.5, no="none"),
     "plots.by_length.train_len": real(16.0),
@@ -528,9 +527,7 @@ def outcome(door: Door, s: Sizes, odd: Mapping[str, Odd]) -> tuple[str, str]:
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
         named = any(names(door.kind(name).called or name, said) for name in odd)
-        return (
-            "clear" if isinstance(error, (TypeError, ValueError, FileNotFoundError)) and named else "unclear"
-        ), said
+        return "clear" if isinstance(error, CLEAR) and named else "unclear", said
     if any(value.wrong for value in odd.values()):
         return "silent", "taken"
     if not all(finite(leaf) for leaf in answer):
@@ -646,34 +643,43 @@ def test_one_odd_argument(door):
     assert not bad, "\n".join(bad)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("door", [door for door in DOORS if door.arguments], ids=lambda door: door.name)
-def test_odd_arguments_at_once(door):
-    """Two at a time, of sizes and numbers that hypothesis draws."""
-    arguments = [argument for argument in door.arguments if door.kind(argument).odd and argument not in UNCLEAR]
+def may_be_right(kind: Kind) -> bool:
+    return not all(odd.wrong for odd in kind.odd)
 
-    @settings(derandomize=True, database=None, deadline=None, max_examples=20)
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "door",
+    [door for door in DOORS if any(may_be_right(door.kind(name)) for name in door.arguments)],
+    ids=lambda door: door.name,
+)
+def test_odd_arguments_at_once(door):
+    """One or two, among other sizes; what is wrong in itself is left to the test above."""
+    arguments = {name: maybe_right(door.kind(name)) for name in door.arguments if may_be_right(door.kind(name))}
+
+    @settings(derandomize=True, database=None, deadline=None, max_examples=40)
     @given(st.data())
     def hold(data):
         s = data.draw(st.builds(Sizes, h=st.integers(1, 3), t=st.integers(2, 5), e=st.sampled_from([4, 8])))
-        chosen = data.draw(st.lists(st.sampled_from(arguments), unique=True, max_size=2)) if arguments else []
-        odd = {argument: data.draw(odd_values(door.kind(argument)), argument) for argument in chosen}
+        chosen = data.draw(st.lists(st.sampled_from(list(arguments)), unique=True, min_size=1, max_size=2))
+        odd = {argument: data.draw(arguments[argument], argument) for argument in chosen}
         word, said = outcome(door, s, odd)
         assert word in ("clear", "accepted"), f"{word}: {said}"
 
     hold()
 
 
-def odd_values(kind: Kind) -> st.SearchStrategy[Odd]:
-    """One of those of the kind, or numbers that nobody thought of."""
-    listed = st.sampled_from(kind.odd)
+def maybe_right(kind: Kind) -> st.SearchStrategy[Odd]:
+    """Values of the kind that are not wrong in themselves, or numbers that nobody thought of."""
+    # Of two large sizes the room is large, and right.
+    listed = st.sampled_from([odd for odd in kind.odd if not odd.wrong and odd.name != "million"])
     if kind.drawn == "size":
-        values = st.integers(-5, 40) | st.integers(min_value=2**31)
+        values = st.integers(1, 40) | st.integers(min_value=2**31)
         return listed | st.builds(lambda n: Odd(str(n), lambda right: n), values)
+    finite_floats = st.floats(allow_nan=False, allow_infinity=False)
     if kind.drawn == "real":
-        return listed | st.builds(lambda x: Odd(str(x), lambda right: x, wrong=not math.isfinite(x)), st.floats())
+        return listed | st.builds(lambda x: Odd(str(x), lambda right: x), finite_floats)
     if kind.drawn == "array":
-        shapes = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
-        values = arrays(np.float64, shapes, elements=st.floats())
-        return listed | st.builds(lambda x: Odd(repr(x), lambda right: x, wrong=not np.isfinite(x).all()), values)
+        values = st.lists(finite_floats, min_size=1, max_size=6)
+        return listed | st.builds(lambda x: Odd(str(x), lambda right: np.resize(x, np.shape(right))), values)
     return listed
