@@ -35,7 +35,10 @@ class Text:
         asked = length if asked is None else check.size("asked", asked)
         if asked > length:
             raise ValueError(f"asked must be at most length = {length}, got {asked}")
-        ends = check.integers("ends", ends, ndim=1, least=length, most=len(self.held_out) - 1)
+        ends = check.integers("ends", ends, ndim=1)
+        last = len(self.held_out) - 1
+        if not ends.size or ends.min() < length or ends.max() > last:
+            raise ValueError(f"ends must be from length = {length} to {last}, got {check.short(ends)}")
         check.room(ends=len(ends), length=length)
         window = self.held_out[ends[:, None] - length + np.arange(length + 1)]
         inputs, targets = window[:, :-1], window[:, 1:].copy()

@@ -66,9 +66,11 @@ def test_every_tenth_file_of_the_library_is_held_out(tmp_path, monkeypatch):
         ),
         pytest.param(lambda corpus: text.NextCharacter(corpus, 0), "length must be a whole number >= 1", id="length"),
         pytest.param(
-            lambda corpus: corpus.windows(8, [7]), "ends must hold whole numbers from 8 to 39, got 7 to 7", id="early"
+            lambda corpus: corpus.windows(8, [7]),
+            r"ends must be from length = 8 to 39, got array\(\[7\]\)",
+            id="early",
         ),
-        pytest.param(lambda corpus: corpus.windows(8, [40]), "got 40 to 40", id="late"),
+        pytest.param(lambda corpus: corpus.windows(8, [40]), r"got array\(\[40\]\)", id="late"),
         pytest.param(lambda corpus: corpus.windows(8, [20], asked=9), "asked must be at most length = 8", id="asked"),
         pytest.param(lambda corpus: corpus.windows(8, []), "ends must hold whole numbers", id="no ends"),
         pytest.param(lambda corpus: corpus.windows(8, [9.5]), "ends must hold whole numbers", id="half an end"),
