@@ -48,7 +48,7 @@ BROKEN: tuple[Any, ...] = (
     (0, (2, 1)),
     (0, (8, 2, 2, 2)),
 )
-LIGHT = (1.0, 0.6)
+LIGHT = (1.0, 0.7, 0.4)
 
 
 def families() -> dict[str, list[str]]:
@@ -77,7 +77,7 @@ def _looks() -> dict[str, tuple[str, Any]]:
     for place, (family, names) in enumerate(families().items()):
         for member, name in enumerate(names):
             # Families begin at other dashes, so that dark members of two of them are not dashed alike.
-            dashes = BROKEN[(2 * place + member) % len(BROKEN)] if member else "-"
+            dashes = BROKEN[(3 * place + member) % len(BROKEN)] if member else "-"
             looks[name] = _darker(FAMILY[family], LIGHT[member % len(LIGHT)]), dashes
     return looks
 
