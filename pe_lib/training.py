@@ -201,16 +201,24 @@ def trial(
 def trials(jobs: Iterable[dict[str, Any]], processes: int = 2) -> list[list[Record]]:
     """`trial` for each of the ``jobs``, dictionaries of its arguments, side by side.  -> their records, in order
 
-    The processes end with their parent, also where it is killed.
+    So many processes at most, and one a core; they end with their parent, also where it is killed.
     """
     check.instance("jobs", jobs, Iterable)
     jobs = list(jobs)
     for job in jobs:
         check.instance("each of jobs", job, dict)
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(check.size("processes", processes), spawn, _end_with_parent) as pool:
+    with ProcessPoolExecutor(min(check.size("processes", processes), _cores()), spawn, _end_with_parent) as pool:
         running = [pool.submit(trial, **job) for job in jobs]
         return [run.result() for run in running]
+
+
+def _cores() -> int:
+    """The cores that are for this process: `runs` says so to the notebooks that it runs side by side."""
+    told = os.environ.get("PYTHON_CPU_COUNT", "")
+    if told.isdecimal():
+        return max(1, int(told))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:

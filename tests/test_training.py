@@ -218,6 +218,29 @@ def test_the_processes_of_trials_end_with_their_parent(tmp_path):
             os.killpg(parent.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize(("told", "cores"), [("1", 1), ("3", 3), ("0", 1)])
+def test_trials_keep_to_the_cores_that_are_theirs(monkeypatch, told, cores):
+    """A notebook is told by `runs` how many of the cores are its own."""
+    started = []
+
+    class Pool:
+        def __init__(self, processes, *_):
+            started.append(processes)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(training, "ProcessPoolExecutor", Pool)
+    monkeypatch.setenv("PYTHON_CPU_COUNT", told)
+    assert trials([], processes=64) == trials([], processes=1) == []
+    monkeypatch.delenv("PYTHON_CPU_COUNT")
+    trials([], processes=10**6)
+    assert started[:2] == [cores, 1] and 1 <= started[2] <= os.cpu_count()
+
+
 def wait_until(holds, most=300):
     """For an event; the seconds bound a hang."""
     deadline = time.monotonic() + most
