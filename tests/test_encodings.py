@@ -582,6 +582,11 @@ def no_rows(pos):
 BAD = {
     "unknown name": (lambda: build("rope2", CONFIG, generator()), ValueError, "encoding must be one of nope, sinus"),
     "no options": (lambda: build("nope", CONFIG, generator(), base=2.0), TypeError, "no option 'base'; it has none"),
+    "two options": (
+        lambda: build("t5:max_distance=32,num_buckets=8", CONFIG, generator()),
+        ValueError,
+        "encoding may have one option after its name, got max_distance=32,num_buckets=8",
+    ),
     "no such option": (lambda: build("alibi:base=2", CONFIG, generator()), TypeError, "alibi has no option 'base'"),
     "a size": (lambda: build("t5:bidirectional=0", CONFIG, generator()), TypeError, "t5 has no option 'bidirec"),
     "odd width": (lambda: Sinusoidal(7), ValueError, "d_model must be an even number"),

@@ -52,7 +52,7 @@ ENCODINGS: dict[str, type[PositionEncoding]] = {
 def build(name: str, config: Config, generator: Generator, **options: Any) -> PositionEncoding:
     """The encoding called ``name``, sized for a model; ``generator`` draws what is drawn.
 
-    An option may follow the name: "t5:max_distance=32" is t5 with max_distance = 32.  ``ENCODINGS[name].options()``
+    One option may follow the name: "t5:max_distance=32" is t5 with max_distance = 32.  ``ENCODINGS[name].options()``
     lists them, and so does the TypeError for one that the encoding does not have.
     """
     check.instance("encoding", name, str)
@@ -63,6 +63,8 @@ def build(name: str, config: Config, generator: Generator, **options: Any) -> Po
     encoding = ENCODINGS[check.choice("encoding", name, ENCODINGS)]
     if colon:
         option, _, value = setting.partition("=")
+        if "=" in value:
+            raise ValueError(f"encoding may have one option after its name, got {setting}; more are keywords")
         options[option] = _value(value)
     has = encoding.options()
     for option in options:

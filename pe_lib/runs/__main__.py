@@ -48,13 +48,19 @@ def parse_grid(text: str) -> tuple[str, Sequence]:
     """
     name, _, values = text.partition("=")
     items = [item.strip() for item in values.split(",")]
-    if not name.isidentifier() or not all(items):
+    if not name.isidentifier() or not values:
         raise ValueError(f"--grid must be NAME=VALUES, got {text!r}")
     if is_span(values):
-        return name, span(values)
-    if values.startswith("["):
-        return name, _json_list(name, values)
-    return name, [_value(name, item) for item in items]
+        choices: Sequence = span(values)
+    elif values.startswith("["):
+        choices = _json_list(name, values)
+    elif all(items):
+        choices = [_value(name, item) for item in items]
+    else:
+        raise ValueError(f"--grid must be NAME=VALUES without an empty value, got {text!r}")
+    if not choices:
+        raise ValueError(f"--grid {name} must have one value or more, got {text!r}")
+    return name, choices
 
 
 def _run(arguments: list[str]) -> int:

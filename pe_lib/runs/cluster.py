@@ -87,6 +87,8 @@ def _run_all(todo: list[Run], planned: int, out: Path, scheduler: str | None, wo
             records[run.stem] = run.draft() | outcome.changes
             store(out, run, records[run.stem], outcome.executed)
             bar.update()
+            if bar.disable:  # nobody watches a terminal: a line a run, for who reads a log
+                _say(f"{run.stem}: {records[run.stem]['result']}, {len(records)} of {len(todo)} done")
     return records
 
 

@@ -35,8 +35,9 @@ FIELDS = {
     "versions",
     "processor",
     "results",
+    "commit",
+    "clean",
 }
-FIELDS |= {"commit", "clean"}
 
 
 @dataclass(frozen=True)

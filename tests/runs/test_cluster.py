@@ -97,6 +97,14 @@ def test_records_come_in_the_order_of_the_jobs_and_failures_are_kept_as_records(
     assert found == [json.loads((tmp_path / "out" / f"{run.stem}.json").read_text()) for run in runs.plan(jobs)]
 
 
+def test_who_reads_a_log_gets_a_line_a_run(tmp_path, fake, jobs, capsys):
+    runs.run(jobs, tmp_path / "out")
+    stems = [run.stem for run in reversed(runs.plan(jobs))]
+    results = zip(stems, ("ok", "failed", "ok"), strict=True)
+    wanted = [f"{stem}: {result}, {number} of 3 done" for number, (stem, result) in enumerate(results, 1)]
+    assert capsys.readouterr().err.splitlines() == wanted
+
+
 def test_a_notebook_is_digested_once_for_all_its_runs(tmp_path, fake, jobs, monkeypatch):
     calls = []
     monkeypatch.setattr(digest, "code_version", lambda _: calls.append(1) or "1")

@@ -27,14 +27,12 @@ KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # the parent 
     [
         ("a=0:5", [0, 1, 2, 3, 4]),
         ("a=-1:1", [-1, 0]),
-        ("a=5:5", []),
         ("a=3", [3]),
         ("a=nope,sinusoidal", ["nope", "sinusoidal"]),
         ("a=1, 2.5,true,null,1e-3,x=y", [1, 2.5, True, None, 1e-3, "x=y"]),
         ('a="3",b:c', ["3", "b:c"]),
         ("a=learned:std=0.1,nope", ["learned:std=0.1", "nope"]),
         ("a=[[0,1],[2,3]]", [[0, 1], [2, 3]]),
-        ("a=[]", []),
     ],
     ids=str,
 )
@@ -47,10 +45,25 @@ DEEP = "a=" + "[" * 100_000
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "a=", "=3", "a b=3", "a=1,,2", "a=[1,2", "a=1,", DEEP], ids=lambda text: text[:9]
+    "text",
+    ["a", "a=", "=3", "a b=3", "a=1,,2", "a=[1,2", "a=[1,", "a=1,", "a=[]", "a=5:2", DEEP],
+    ids=lambda text: text[:9],
 )
 def test_grid_text_that_is_refused(text):
     with pytest.raises(ValueError, match="--grid"):
+        parse_grid(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("d_model=[1,", r"^--grid d_model must be a JSON list, got \[1,: "),
+        ("d_model=5:2", r"^--grid d_model must have one value or more, got 'd_model=5:2'$"),
+        ("d_model=1,,2", r"^--grid must be NAME=VALUES without an empty value, got 'd_model=1,,2'$"),
+    ],
+)
+def test_a_grid_that_is_refused_is_repeated(text, says):
+    with pytest.raises(ValueError, match=says):
         parse_grid(text)
 
 
