@@ -55,6 +55,8 @@ def settings() -> dict[str, dict[str, str]]:
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "OMP_NUM_THREADS": "2",
+        "MKL_NUM_THREADS": "2",  # PyTorch takes it before that of OpenMP
+        "OPENBLAS_NUM_THREADS": "2",
         "LC_ALL": "C",
         "TZ": "Asia/Kathmandu",
         "PYTHONHASHSEED": "1",
@@ -66,6 +68,8 @@ def settings() -> dict[str, dict[str, str]]:
         "ONEDNN_MAX_CPU_ISA": "SSE41",
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
         "OMP_NUM_THREADS": "2",
+        "MKL_NUM_THREADS": "2",  # PyTorch takes it before that of OpenMP
+        "OPENBLAS_NUM_THREADS": "2",
         "LC_ALL": _locale_with_comma(),
         "TZ": "America/St_Johns",
         "PYTHONHASHSEED": "2",
