@@ -70,13 +70,11 @@ def test_matrix(ax):
 
 
 def test_lines_keep_the_look_of_their_name(ax):
-    plots.lines(ax, [0, 1], {"p_rope": [2, 3], "another": [4, 5]}, xlabel="x", ylabel="y")
+    name = next(name for name, (_, dashes) in plots.LOOK.items() if dashes == "-.")
+    plots.lines(ax, [0, 1], {name: [2, 3], "another": [4, 5]}, xlabel="x", ylabel="y")
     known, other = ax.lines
-    assert (
-        to_hex(known.get_color()).upper() == plots.LOOK["p_rope"][0]
-        and known.get_linestyle() == plots.LOOK["p_rope"][1]
-    )
-    assert list(known.get_ydata()) == [2, 3] and [line.get_label() for line in ax.lines] == ["p_rope", "another"]
+    assert to_hex(known.get_color()).upper() == plots.LOOK[name][0] and known.get_linestyle() == "-."
+    assert list(known.get_ydata()) == [2, 3] and [line.get_label() for line in ax.lines] == [name, "another"]
     assert other.get_linestyle() != "-"
 
 
