@@ -8,7 +8,8 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -85,6 +86,22 @@ def instance(name: str, value: Any, *kinds: type) -> None:
     if not isinstance(value, kinds):
         wanted = " or ".join(f"{kind.__name__} of {kind.__module__.partition('.')[0]}" for kind in kinds)
         raise TypeError(f"{name} must be a {wanted}, got {short(value)} of type {type(value).__name__}")
+
+
+def several(name: str, values: Iterable[Any], *kinds: type) -> list[Any]:
+    """Objects of these classes, as a list."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list, got {short(values)}")
+    listed = list(values)
+    for value in listed:
+        instance(f"each of {name}", value, *kinds)
+    return listed
+
+
+def path(name: str, value: str | Path) -> Path:
+    """The path of a file or a folder."""
+    instance(name, value, str, Path)
+    return Path(value)
 
 
 def reals(name: str, value: ArrayLike, *, ndim: int | None = None) -> Floats:

@@ -35,8 +35,7 @@ def report(records: list[dict]) -> None:
     """
     from IPython.display import publish_display_data
 
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise TypeError(f"records must be a list of dicts, got {check.short(records)}")
+    records = check.several("records", records, dict)
     text = "1 record" if len(records) == 1 else f"{len(records)} records"
     publish_display_data({MIME: plain("records", records), "text/plain": text})
 
@@ -44,11 +43,9 @@ def report(records: list[dict]) -> None:
 def read(name: str) -> pd.DataFrame:
     """The table ``data/results/NAME.csv``, wherever the caller stands.
 
-    FileNotFoundError, with the names there are, if it is none of them.
+    ValueError, with the names there are, if it is none of them.
     """
-    names = sorted(path.stem for path in (DATA / "results").glob("*.csv"))
-    if name not in names:
-        raise FileNotFoundError(f"no results are called {name!r}; there are: {', '.join(names) or 'none'}")
+    check.choice("name", name, sorted(path.stem for path in (DATA / "results").glob("*.csv")))
     return pd.read_csv(DATA / "results" / f"{name}.csv")
 
 
@@ -80,7 +77,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Put all of the content at ``path``, or leave what is there."""
-    path = Path(path)
+    path = check.path("path", path)
     check.instance("content", content, str, bytes)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -96,16 +93,16 @@ def summary(
     """Mean, lowest and highest ``value`` over the seeds, and their number.  -> a row for each group of ``by``
 
     The groups keep the order of the records.  A seed that comes twice in a group raises ValueError: then the records
-    differ in something that is not in ``by``.  So does a column that is not there, and a ``value`` that is no number.
+    differ in something that is not in ``by``.  So does a column that is not there, and a ``value`` that is no number
+    in one of the records: the mean of the others would be that of another group.
 
     >>> trials = [{"encoding": "rope", "seed": seed, "step": 5, "accuracy": seed / 4} for seed in (0, 1)]
     >>> summary(trials).to_dict("records")
     [{'encoding': 'rope', 'step': 5, 'mean': 0.125, 'low': 0.0, 'high': 0.25, 'seeds': 2}]
     """
-    if isinstance(by, str):
-        raise TypeError(f"by must be several names of columns, got {by!r}")
-    table = pd.DataFrame(records)
-    columns = list(by)
+    columns = check.several("by", by, str)
+    check.instance("value", value, str)
+    table = records if isinstance(records, pd.DataFrame) else pd.DataFrame(check.several("records", records, dict))
     for name, wanted in (("by", columns), ("value", [value]), ("records", ["seed"])):
         missing = [str(column) for column in wanted if column not in table.columns]
         if missing or not wanted:
@@ -115,6 +112,8 @@ def summary(
             )
     if not pd.api.types.is_numeric_dtype(table[value]):
         raise ValueError(f"value must be a column of numbers, got {value!r} of type {table[value].dtype}")
+    if not np.isfinite(table[value]).all():
+        raise ValueError(f"value must be a number in each of the records, got {value!r} with one that is not finite")
     if table.duplicated([*columns, "seed"]).any():
         raise ValueError(f"by must tell the records of a seed apart, got {', '.join(columns)}")
     groups = table.groupby(columns, sort=False, dropna=False)[value]
@@ -165,6 +164,7 @@ def verdict(claim: str, status: str, evidence: bool, number: str, *, otherwise: 
     if not isinstance(number, str) or not number.strip() or len(number.splitlines()) > 1:
         raise ValueError(f"number must be the number that decides, in words in one line, got {check.short(number)}")
     evidence = check.flag("evidence", evidence)
+    check.instance("otherwise", otherwise, str)
     if not (evidence or otherwise):
         raise AssertionError(f"the evidence that {claim!r} is {status} does not hold: {number}")
     if known[claim] != status:
@@ -179,7 +179,7 @@ def verdicts(notebooks: Path) -> list[Verdict]:
     outputs; where the second is missing, ``status`` and ``number`` are empty.
     """
     result = []
-    for path in _files(Path(notebooks)):
+    for path in _files(check.path("notebooks", notebooks)):
         for cell in _cells(path):
             if cell["cell_type"] != "code":
                 continue
@@ -213,6 +213,7 @@ def disagreements(claims: pd.DataFrame, stored: list[Verdict]) -> set[str]:
 
 def claims_table(folder: str = "") -> str:
     """The ledger as a Markdown table; ``folder``, where the links point, ends in a slash if it is not empty."""
+    check.instance("folder", folder, str)
     lines = ["| claim | verdict | the number that decides | notebook |", "|---|---|---|---|"]
     for row in ledger().itertuples():
         link = f"[{int(row.notebook[:2])}]({folder}{row.notebook}.ipynb)" if row.notebook else ""
@@ -225,6 +226,7 @@ def notebooks_table(folder: str = "") -> str:
 
     ValueError for a notebook whose first cell lacks a part.
     """
+    check.instance("folder", folder, str)
     lines = ["| notebook | question | time |", "|---|---|---|"]
     for path in _files(NOTEBOOKS):
         head = _source(next(_cells(path)))

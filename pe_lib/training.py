@@ -203,10 +203,7 @@ def trials(jobs: Iterable[dict[str, Any]], processes: int = 2) -> list[list[Reco
 
     So many processes at most, and one a core; they end with their parent, also where it is killed.
     """
-    check.instance("jobs", jobs, Iterable)
-    jobs = list(jobs)
-    for job in jobs:
-        check.instance("each of jobs", job, dict)
+    jobs = check.several("jobs", jobs, dict)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(check.size("processes", processes), _cores()), spawn, _end_with_parent) as pool:
         running = [pool.submit(trial, **job) for job in jobs]

@@ -22,6 +22,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,11 @@ from odd_values import (
     wrong,
 )
 
-from pe_lib import encodings
+from pe_lib import collection, encodings, runs
 from pe_lib.conventions import Convention, GridConvention
 from pe_lib.encodings import PerBlock, PositionEncoding
 from pe_lib.encodings.positions import Randomised, Shape, Wrapper
+from pe_lib.sinusoidal import sinusoidal
 from pe_lib.tasks import Reverse, Task
 from pe_lib.text import NextCharacter, Text
 from pe_lib.training import new_model
@@ -67,7 +69,9 @@ resource = pytest.importorskip("resource")  # limits of memory and time: not on 
 
 # `check` is left out: it is what all others call, and tests/test_check.py has its exact words.
 ROOMS = """sinusoidal rotary bias analysis conventions encodings transformer
-           tasks text training controls measure plots""".split()
+           tasks text training controls measure plots collection""".split()
+# Packages with a front: what they export; tests/identify and tests/runs have what their commands are given.
+FRONTS = ("identify", "runs")
 # The last two where that is documented: a path that leads nowhere, a learning rate too high.
 CLEAR = (TypeError, ValueError, FileNotFoundError, FloatingPointError)
 MOST_SECONDS = 3.0  # of processor time, a call
@@ -84,6 +88,12 @@ INSIDE = {
     "transformer.Block": "of the model",
     "transformer.Cache": "made by the model",
     "tasks.Ceiling": "made by a task",
+    "collection.Verdict": "made by `verdicts`",
+    "collection.disagreements": "of what `ledger` and `verdicts` make",
+    "collection.write_whole": "of what the package writes; tests/test_collection.py",
+    "identify.Finding": "made by `diagnose`",
+    "identify.Identification": "made by `identify`",
+    "runs.Run": "made by `plan`",
 }
 # Methods that a subclass overrides; `build`, the model, or `Task.sample` calls them.
 HOOKS = {
@@ -196,6 +206,14 @@ def summary(s: Sizes) -> pd.DataFrame:
     return pd.DataFrame({"encoding": ["nope", "nope"], "step": [0, 1], "mean": [0.0, 1.0], "low": 0.0, "high": 1.0})
 
 
+def done(s: Sizes) -> dict[str, Any]:
+    """The record of a run."""
+    run, *_ = runs.plan([(NOTEBOOK, {})])
+    return run.draft() | {"result": "ok", "results": [RECORD]}
+
+
+NOTEBOOK = collection.NOTEBOOKS / "01_order_is_invisible.ipynb"
+RECORD = {"encoding": "nope", "step": 0, "seed": 0, "accuracy": 0.5}
 SEED = wrong(seed=0)
 WRONG_ENCODINGS = broken(
     another_width=lambda right: encodings.Sinusoidal(10),
@@ -359,6 +377,54 @@ KINDS: dict[str, Kind] = {
         no="none mapping",
         called="(sizes|width|d_model)",
     ),
+    # records, claims and runs
+    "records": thing(
+        lambda s: [RECORD, RECORD | {"seed": 1}],
+        *wrong(number=3, numbers=[3], not_finite=[{"a": math.nan}]),
+        no="empty",
+    ),
+    "collection.summary.records": thing(
+        lambda s: [RECORD, RECORD | {"seed": 1}],
+        *wrong(number=3, numbers=[3], twice=[RECORD, RECORD], missing=[RECORD, RECORD | {"accuracy": None}]),
+        *wrong(not_finite=[RECORD, RECORD | {"seed": 1, "accuracy": math.nan}]),
+        called="(records|by|value)",
+    ),
+    "by": thing(lambda s: ["encoding"], *wrong(none_there=["size"], number=3), no="a_set mapping"),
+    "collection.summary.value": choice("accuracy"),
+    "collection.read.name": choice("family_tasks"),
+    "collection.plain.name": NOTE,
+    "collection.plain.value": kind(
+        lambda s: [1, {"a": 2.5}],
+        wrong(nan=math.nan, an_object=object(), octets=b"abc", a_set={1}, a_complex=1j, alike={1: 2, "1": 3}),
+        called="x",  # the name that is given
+    ),
+    "claim": choice("norm"),
+    "status": choice("proved"),
+    "evidence": kind(True, FLAGS, no="false_of_numpy"),
+    "number": thing("a half", *wrong(two_lines="a\nb", one=1, blank=" "), no="text"),
+    "otherwise": thing("", *wrong(one=1), no="text nothing"),
+    "notebooks": kind(lambda s: Path("nowhere"), [odd for odd in THINGS if odd.name not in ("text", "nothing")]),
+    "folder": thing("notebooks/", *wrong(number=3), no="text nothing"),
+    "encode": thing(
+        lambda s: sinusoidal(np.arange(9), 4),
+        *wrong(number=3, needs_two=lambda a, b: a, raises=lambda: 1 / 0),
+        called="(encode|table)",
+    ),
+    "tolerance": real(1e-3),
+    "identify.diagnose.d_model": size(4, no="none"),
+    # that a table was rounded is seen, and named
+    "identify.identify.table": kind(
+        lambda s: sinusoidal(np.arange(9), 4), ARRAYS, no="float32 float16 tensor_of_float32 tensor_of_bfloat16"
+    ),
+    "notebook": kind(lambda s: NOTEBOOK, [odd for odd in THINGS if odd.name not in ("text", "nothing")]),
+    "runs.grid.values": thing(
+        lambda s: {"a": [1, 2]}, *wrong(a_text={"a": "x"}, none_for_one={"a": []}, numbers=[3])
+    ),
+    "out": kind(lambda s: "nowhere", [odd for odd in THINGS if odd.name not in ("text", "nothing")]),
+    "run": thing(lambda s: runs.plan([(NOTEBOOK, {})])[0], *wrong(a_job=(NOTEBOOK, {}))),
+    "scheduler": thing(None, *wrong(number=3), no="none text nothing"),
+    "workers": size(1, no="none"),
+    "runs.table.records": thing(lambda s: [done(s)], *wrong(number=3, numbers=[3]), no="empty mapping"),
     "jobs": thing(lambda s: [], *wrong(number=3, numbers=[3]), no="empty mapping nothing"),
     # figures
     "ax": kind(axes, AXES),
@@ -438,6 +504,14 @@ def modules() -> Iterator[Any]:
             yield importlib.import_module(module.name)
 
 
+def exported() -> Iterator[tuple[str, Any]]:
+    for front in FRONTS:
+        top = importlib.import_module(f"pe_lib.{front}")
+        for name in top.__all__:
+            if callable(getattr(top, name)):
+                yield f"{front}.{name}", getattr(top, name)
+
+
 def public(owner: Any, module: Any) -> Iterator[tuple[str, Any]]:
     """The functions, classes and methods that the module itself defines under a public name."""
     for name, thing in vars(owner).items():
@@ -467,6 +541,7 @@ def doors() -> Iterator[Door]:
                 yield from methods(full, thing, module)
             if not inspect.isabstract(thing):
                 yield door(full, thing)
+    yield from (door(full, thing) for full, thing in exported() if full not in INSIDE)
 
 
 def methods(full: str, thing: type, module: Any) -> Iterator[Door]:

@@ -35,9 +35,11 @@ def run(
     workers    how many at most, never more than there are cores (default: one a core)
     A run that fails does not stop the others.  All are checked before the first starts; raises what ``plan``
     raises, and OSError if ``out`` cannot be written or another process is at work in it, and where there is no
-    worker.  Progress goes to stderr if that is a terminal.
+    worker.  Progress goes to stderr: a bar where that is a terminal, else a line a run.
     """
-    return run_planned(plan(jobs), Path(out), scheduler=scheduler, workers=workers)
+    if scheduler is not None:
+        check.instance("scheduler", scheduler, str)
+    return run_planned(plan(jobs), check.path("out", out), scheduler=scheduler, workers=workers)
 
 
 def run_planned(

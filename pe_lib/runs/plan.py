@@ -14,7 +14,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from pe_lib import collection
+from pe_lib import check, collection
 from pe_lib.collection import plain
 from pe_lib.runs import digest, limits
 from pe_lib.runs.digest import Versions, versions_of
@@ -76,9 +76,11 @@ def grid(notebook: str | Path, values: dict) -> list[Job]:
     The last name runs fastest.  Raises ValueError if there is no name, a name without values, or more than 10,000
     combinations.
     """
+    check.path("notebook", notebook)
+    check.instance("values", values, dict)
     lists = all(isinstance(choices, (list, tuple, range)) and bool(choices) for choices in values.values())
     if not values or not lists:
-        raise ValueError(f"a grid needs a name, and a list of one value or more for each, got {values}")
+        raise ValueError(f"values must have a name, and a list of one value or more for each, got {values}")
     size = math.prod(map(_length, values.values()))
     if size > MOST:
         raise ValueError(f"a grid must have at most {MOST:,} runs, got {size:,}: run a part of it at a time")
@@ -107,8 +109,12 @@ def plan(jobs: Iterable[Job]) -> list[Run]:
     library = origin(digest.PACKAGE, but=collection.DATA / "results")
     examined: dict[Path, Examined] = {}
     runs: dict[str, Run] = {}
-    for notebook, changes in jobs:
-        path = Path(notebook)
+    for job in check.several("jobs", jobs, tuple):
+        if len(job) != 2:
+            raise ValueError(f"each of jobs must be (notebook, parameters), got {check.short(job)}")
+        notebook, changes = job
+        path = check.path("the notebook of each of jobs", notebook)
+        check.instance("the parameters of each of jobs", changes, dict)
         if path not in examined:
             _refuse_namesake(path, examined)
         with _naming(path):

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from pe_lib import check
 from pe_lib.collection import write_whole
 from pe_lib.runs.plan import FIELDS, Run
 
 
 def finished(out: Path, run: Run) -> dict | None:
     """The record of the run in the folder ``out``, if it says ok for the same key and the notebook is beside it."""
+    check.path("out", out)
+    check.instance("run", run, Run)
     record = load(_record_path(out, run))
     if record is None or record["key"] != run.key or record["result"] != "ok":
         return None
@@ -69,7 +72,7 @@ def rows(record: dict) -> list[dict]:
 
 def table(records: Iterable[dict]) -> pd.DataFrame:
     """What the runs of these ``records`` reported: their `rows`."""
-    return pd.DataFrame([row for record in records for row in rows(record)])
+    return pd.DataFrame([row for record in check.several("records", records, dict) for row in rows(record)])
 
 
 def _record_path(out: Path, run: Run) -> Path:
