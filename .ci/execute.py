@@ -57,7 +57,8 @@ def executed(path: Path) -> "NotebookNode":
 
     notebook = read(path)
     folder = {"metadata": {"path": str(path.parent)}}
-    client = Client(notebook, kernel_name="python3", timeout=None, resources=folder)
+    quiet = ["--log-level=CRITICAL"]  # a kernel warns of its sockets, which only this machine reaches
+    client = Client(notebook, kernel_name="python3", timeout=None, resources=folder, extra_arguments=quiet)
     try:
         client.execute()
     except CellExecutionError as error:
