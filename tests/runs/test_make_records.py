@@ -361,7 +361,7 @@ def test_the_table_for_the_readme(top):
         ("[toy", "python -m pe_lib.runs.make_records: "),
         ("[toy]\nwhat = 'x'", "toy in experiments.toml must have grid, notebook, read_by, what, got what"),
         (EXPERIMENTS.replace("what", "why", 1), "got grid, notebook, read_by, why"),
-        (EXPERIMENTS.replace('"0:3"', '"3"'), "a grid needs a name, and a list of one value or more for each"),
+        (EXPERIMENTS.replace('"0:3"', '"3"'), "values must have a name, and a list of one value or more for each"),
         (EXPERIMENTS.replace('"0:3"', "[true]"), "toy.ipynb: seed must be of type int"),
         (EXPERIMENTS.replace("toy.ipynb", "none.ipynb"), "none.ipynb"),
     ],
