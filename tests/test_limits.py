@@ -5,6 +5,7 @@ must hold.  Just outside, its first cell after the parameters must refuse.
 """
 
 import functools
+import math
 import os
 import re
 import traceback
@@ -23,8 +24,8 @@ from pe_lib.runs.notebook import read
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
 SEED = 20170612  # of the points
-QUICK = int(os.environ.get("POINTS", 40))  # points of a notebook that takes at most 5 seconds; others: a twentieth
-TRAINED = max(3, QUICK // 20)
+POINTS = int(os.environ.get("POINTS", 40))  # of a notebook that takes at most 5 seconds; longer ones have a part
+MOST_WORK = math.inf if "POINTS" in os.environ else 4000  # in steps of notebook 5, twice of its default
 
 
 @functools.cache
@@ -40,9 +41,15 @@ def stated(path):
         raise ValueError(f"{path.name}: {error}") from None
 
 
-def is_quick(path):
-    title = re.search(r"\*Time on two CPU cores:\* (\d+) seconds", path.read_text())
-    return int(title[1]) <= 5
+def seconds(path):
+    """What a notebook says that it takes."""
+    return int(re.search(r"\*Time on two CPU cores:\* (\d+) seconds", path.read_text())[1])
+
+
+def work(point):
+    """What is to be trained, in steps of 16 tokens of 64 columns."""
+    size = point.get("length", 1) * point.get("d_model", 1) / (16 * 64)
+    return point.get("steps", 0) * len(point.get("seeds", [])) * max(1, size)
 
 
 def named(path, point):
@@ -54,9 +61,10 @@ def named(path, point):
 def points_inside():
     points = []
     for path in TUTORIALS:
-        number = QUICK if is_quick(path) else TRAINED
-        drawn = limits.points(stated(path), np.random.default_rng(SEED), number)
-        points += [named(path, point) for point in drawn]
+        share = 1 if seconds(path) <= 5 else 4 if seconds(path) <= 15 else 20
+        number = max(3, POINTS // share)
+        drawn = limits.points(stated(path), np.random.default_rng(SEED), 4 * number)
+        points += [named(path, point) for point in drawn if work(point) <= MOST_WORK][:number]
     return points
 
 

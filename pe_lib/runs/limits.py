@@ -30,6 +30,8 @@ Values = dict[str, Any]  # name of a parameter -> its value
 
 TRIES = 200  # draws before a joint condition counts as one that cannot be kept
 WIDE = 100  # the largest value over the smallest, from which on a range is drawn evenly in the logarithm
+# What people type, and where formulas have their coincidences: in a wide range a third of what is drawn.
+ROUND = sorted({2**k for k in range(64)} | {digit * 10**k for digit in (1, 2, 5) for k in range(19)})
 KINDS = ("path", "an encoding", "a recorded table")
 NUMBER = r"-?\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -205,6 +207,8 @@ class Limits:
         moved = 1 if self._is_whole and self._low == 0 else 0
         low, high = self._low + moved, self._high + moved
         if low > 0 and high > WIDE * low:
+            if rng.random() < 1 / 3:
+                return self._nearest(rng.choice([number for number in ROUND if self._low <= number <= self._high]))
             return self._nearest(math.exp(rng.uniform(math.log(low), math.log(high))) - moved)
         return self._nearest(rng.uniform(self._low, self._high))
 
