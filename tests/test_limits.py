@@ -5,7 +5,6 @@ must hold.  Just outside, its first cell after the parameters must refuse.
 """
 
 import functools
-import math
 import os
 import re
 import traceback
