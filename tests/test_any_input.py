@@ -277,6 +277,7 @@ KINDS: dict[str, Kind] = {
     "bidirectional": flag(True),
     "causal": flag(True),
     "schedule": choice("paper"),
+    "dtype": thing(lambda s: np.float32, *wrong(whole=np.int64, narrow="float16", of_torch=torch.float32)),
     "layout": choice("halves"),
     "odd": choice("error"),
     "reading": choice("column"),

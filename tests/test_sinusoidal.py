@@ -261,6 +261,45 @@ def test_offset_and_scale():
     np.testing.assert_array_equal(sinusoidal(np.arange(5), 6, offset=3, scale=0.25), expected)
 
 
+def row_by_row(pos, *arguments, **options):
+    """The table without the theorem, which takes so few rows one by one."""
+    return np.concatenate(
+        [sinusoidal(rows, *arguments, **options) for rows in np.array_split(pos, len(pos) // 500 + 1)]
+    )
+
+
+@pytest.mark.parametrize("d_model", [2, 8, 64])
+def test_turned_rows_are_those_of_the_formula_at_every_position(d_model):
+    for pos in np.array_split(np.arange(1_000_001), 16):
+        table = sinusoidal(pos, d_model)
+        assert np.abs(table - row_by_row(pos, d_model)).max() < 1e-10
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    n=st.integers(513, 3000),
+    d_model=st.integers(2, 20),
+    first=st.floats(-1e6, 1e6),
+    step=st.sampled_from([1, -1, 3, 0.5, 0.1, 1e-3, -2.75]),
+    schedule=st.sampled_from(SCHEDULES),
+    layout=st.sampled_from(LAYOUTS),
+    odd=st.sampled_from(ODD[1:]),
+    dtype=st.sampled_from(["float64", np.float32]),
+)
+def test_turned_rows_in_every_convention(n, d_model, first, step, schedule, layout, odd, dtype):
+    pos = first + step * np.arange(n)
+    options = {"schedule": schedule, "layout": layout, "odd": odd, "offset": 7, "scale": 0.25, "dtype": dtype}
+    table = sinusoidal(pos, d_model, 500.0, **options)
+    assert table.dtype == dtype and table.flags.c_contiguous
+    assert np.abs(table - row_by_row(pos, d_model, 500.0, **options)).max() < (1e-7 if dtype is np.float32 else 2e-10)
+
+
+def test_float32_is_that_of_the_exact_values():
+    pos = np.arange(900_000, 960_000)
+    assert np.abs(sinusoidal(pos, 64, dtype=np.float32) - sinusoidal(pos, 64)).max() < 2e-7
+    assert np.array_equal(sinusoidal([0.5, 9], 8, dtype="float32"), sinusoidal([0.5, 9], 8).astype(np.float32))
+
+
 def test_column_order():
     assert column_order(6).tolist() == [0, 3, 1, 4, 2, 5]
     assert column_order(5, odd="zero_column", layout="halves_cos_first").tolist() == [2, 3, 0, 1, 4]
