@@ -8,6 +8,7 @@ model        a trained model gives the same logits after its projections are con
 """
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -212,6 +213,51 @@ def test_torch_says_the_same(pairing, rotary_dim, rng):
     for x_torch, x in zip(turned, (q, k), strict=True):
         expected = rotate(x, pos, 300.0, pairing=pairing, rotary_dim=rotary_dim)
         np.testing.assert_allclose(x_torch, expected, rtol=0, atol=1e-9)
+
+
+def turned(x, pos, **options):
+    return Rotary(x.shape[-1], **options).turn(x, x, pos, pos)[0]
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.parametrize("rotary_dim", [None, 4])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)], ids=["one for all", "one a sequence"])
+def test_gradients_are_those_of_the_formula(pairing, rotary_dim, shape):
+    x = torch.randn(2, 2, 3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    pos = 5.0 * torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
+    assert torch.autograd.gradcheck(turned_with, (x, pos, pairing, rotary_dim))
+    assert torch.autograd.gradgradcheck(turned_with, (x, pos, pairing, rotary_dim))
+
+
+def turned_with(x, pos, pairing, rotary_dim):
+    return turned(x, pos, pairing=pairing, rotary_dim=rotary_dim)
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+def test_wherever_entries_lie_in_memory(pairing):
+    """Side by side at an even place, a pair is read as a complex number; elsewhere it is not."""
+    x = torch.randn(2, 3, 4, 8, dtype=torch.float64)
+    pos = torch.arange(4, dtype=torch.float64)
+    wanted = turned(x, pos, pairing=pairing)
+    places = {"last axis first": x.permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0)}
+    for name, width, first in (("odd rows", 9, 0), ("odd start", 10, 1), ("wide rows", 24, 8)):
+        places[name] = torch.zeros(2, 3, 4, width, dtype=torch.float64)[..., first : first + 8].copy_(x)
+    for name, there in places.items():
+        assert torch.equal(turned(there, pos, pairing=pairing), wanted), name
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.parametrize("rotary_dim", [None, 32])
+@pytest.mark.parametrize("n_token", [5, 300], ids=["all heads at once", "head by head"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_low_precision_is_rounded_once(pairing, rotary_dim, n_token, kind):
+    """The rotation is done in float32."""
+    x = torch.randn(2, 3, n_token, 64).to(kind)
+    pos = 1000.0 * torch.arange(2, dtype=torch.float64)[:, None] + torch.arange(n_token)
+    got = turned(x, pos, pairing=pairing, rotary_dim=rotary_dim)
+    exact = turned(x.double(), pos, pairing=pairing, rotary_dim=rotary_dim)
+    assert got.dtype == kind
+    assert ((got.double() - exact).abs() <= 0.501 * torch.finfo(kind).eps * exact.abs() + 1e-6).all()
 
 
 def test_projections_are_converted_head_by_head(rng):

@@ -1,12 +1,17 @@
 """Encodings that turn queries and keys: rotary and its family."""
 
+import itertools
 import math
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pe_lib import check
 from pe_lib.encodings.base import PerBlock, PositionEncoding, all_heads
+
+SMALL = 2**14  # numbers of a head, below which a call for each costs more than it saves
 
 
 class Rotary(PositionEncoding):
@@ -44,27 +49,85 @@ class Rotary(PositionEncoding):
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         turn_q = self._cos_sin(pos_q, q)
         turn_k = turn_q if pos_k is pos_q else self._cos_sin(pos_k, k)
-        return self._rotate(q, *turn_q), self._rotate(k, *turn_k)
+        return _Rotation.apply(q, *turn_q, self.pairing), _Rotation.apply(k, *turn_k, self.pairing)
 
     def _cos_sin(self, pos: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         angle = all_heads(pos[..., None] * self.omega)  # (..., 1, t, rotary_dim/2) radian
-        return angle.cos().to(x), angle.sin().to(x)
+        dtype = torch.promote_types(x.dtype, torch.float32)  # bfloat16 is turned as float32
+        return angle.cos().to(x.device, dtype), angle.sin().to(x.device, dtype)
 
-    def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        rotary_dim = 2 * len(self.omega)
-        turning = x[..., :rotary_dim]
-        staying = x[..., rotary_dim:]
-        if self.pairing == "interleaved":
-            a = turning[..., 0::2]  # (b, h, t, rotary_dim/2)
-            b = turning[..., 1::2]
-            axis = -1
+
+class _Rotation(torch.autograd.Function):
+    """Pairs (a, b) of x (b, h, t, e) turned to (a cos - b sin, b cos + a sin), other entries as they are.
+
+    The gradient of a rotation is the rotation back.  cos and sin (..., 1, t, rotary_dim/2) get none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, pairing: str) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        ctx.pairing = pairing
+        head_dim, rotary_dim = x.shape[-1], 2 * cos.shape[-1]
+        if pairing == "interleaved" and rotary_dim == head_dim:
+            rotate, factors = _rotate_complex, [torch.complex(cos, sin)]
+            x = x if _is_complex(x) else x.contiguous()
         else:
-            a, b = turning.chunk(2, dim=-1)
-            axis = -2
-        y_a = a * cos - b * sin
-        y_b = b * cos + a * sin
-        turned = torch.stack([y_a, y_b], dim=axis).flatten(-2)
-        return torch.cat([turned, staying], dim=-1)
+            rotate, factors = partial(_rotate_pairs, pairing), [_at_pairs(cos, head_dim, pairing), sin]
+        if x.dtype == cos.dtype:
+            return rotate(x, torch.empty_like(x), *factors)
+        if x.shape[-2:].numel() < SMALL:
+            return rotate(x.to(cos), torch.empty_like(x, dtype=cos.dtype), *factors).to(x)
+        # Head by head, what is turned in float32 stays in the cache.
+        y = torch.empty_like(x)
+        head, turned = torch.empty(2, *x.shape[-2:], dtype=cos.dtype, device=x.device)
+        factors = [factor.expand(*x.shape[:-1], -1) for factor in factors]
+        for place in itertools.product(*map(range, x.shape[:-2])):
+            y[place] = rotate(head.copy_(x[place]), turned, *(factor[place] for factor in factors))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _Rotation.apply(grad, cos, -sin, ctx.pairing), None, None, None
+
+
+def _rotate_complex(x: Tensor, y: Tensor, turn: Tensor) -> Tensor:
+    """Write into y, as one product for each pair.  x (..., t, e), turn (..., t, e/2)"""
+    x_complex, y_complex = (torch.view_as_complex(part.unflatten(-1, (-1, 2))) for part in (x, y))
+    torch.mul(x_complex, turn, out=y_complex)
+    return y
+
+
+def _rotate_pairs(pairing: str, x: Tensor, y: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Write into y, in whatever pairs.  x, cos (..., t, e), sin (..., t, rotary_dim/2)"""
+    rotary_dim = 2 * sin.shape[-1]
+    torch.mul(x, cos, out=y)
+    a, b = _pairs(x, rotary_dim, pairing)
+    y_a, y_b = _pairs(y, rotary_dim, pairing)
+    y_a.addcmul_(b, sin, value=-1)
+    y_b.addcmul_(a, sin)
+    return y
+
+
+def _is_complex(x: Tensor) -> bool:
+    """Do neighbours lie in memory as the parts of complex numbers do?"""
+    return x.stride(-1) == 1 and not any(stride % 2 for stride in (*x.stride()[:-1], x.storage_offset()))
+
+
+def _at_pairs(cos: Tensor, head_dim: int, pairing: str) -> Tensor:
+    """The cosine of each entry's pair, 1 where it has none.  -> (..., head_dim)"""
+    result = cos.new_ones(*cos.shape[:-1], head_dim)
+    for entries in _pairs(result, 2 * cos.shape[-1], pairing):
+        entries.copy_(cos)
+    return result
+
+
+def _pairs(x: Tensor, rotary_dim: int, pairing: str) -> tuple[Tensor, Tensor]:
+    """The first and the second entry of each pair.  -> each (..., rotary_dim/2)"""
+    half = rotary_dim // 2
+    if pairing == "interleaved":
+        return x[..., 0:rotary_dim:2], x[..., 1:rotary_dim:2]
+    return x[..., :half], x[..., half:rotary_dim]
 
 
 class PartialRotary(Rotary):
