@@ -39,7 +39,10 @@ def execute(run: Run, cores: int = 1) -> Outcome:
     import nbformat
 
     _check_versions(run)
-    # The kernel inherits them.  The last is Python's own name for the cores that a program may use.
+    # The kernel inherits what is set here.  dask's nanny makes glibc give back all memory at once, and a training
+    # step asks for it again, page by page: that took a third of the time.
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
+    # The last is Python's own name for the cores that a program may use.
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", PYTHON_CPU_COUNT=str(cores))
     before = nbformat.v4.upgrade(nbformat.reads(run.source, as_version=4))  # gives an old notebook its cell ids
     started = datetime.now(UTC)

@@ -14,7 +14,8 @@ from pe_lib import runs
 SHOW = """\
 import os
 from pe_lib import collection
-collection.report([{"seed": 10, "threads": os.environ["OMP_NUM_THREADS"], "here": os.listdir()}, {"seed": 11}])
+set_ = [os.environ.get(name, "not set") for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")]
+collection.report([{"seed": 10, "set": set_, "here": os.listdir()}, {"seed": 11}])
 collection.report([{"seed": seed, "lengths": lengths, "lr": lr}])"""
 
 

@@ -38,7 +38,7 @@ def test_parameters_reach_the_notebook_and_the_file_name(out):
 
 
 def test_the_kernel_has_one_thread_and_an_empty_folder(out):
-    assert record(out, "fine")["results"][0] == {"seed": 10, "threads": "1", "here": []}
+    assert record(out, "fine")["results"][0] == {"seed": 10, "set": ["1", "not set"], "here": []}
 
 
 def test_the_executed_notebook_is_whole_and_names_no_folder(out):
