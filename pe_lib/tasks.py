@@ -199,8 +199,9 @@ def _bag(n: int, vocab: int) -> Ceiling:
     check.size("length", n, most=2000)  # the time it takes grows with n ** 3
     c = np.arange(1, n + 1)
     # The entropy is a sum over tokens, and each count alone is binomial.
-    ways = gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)
-    probability = np.exp(ways - c * np.log(vocab) + xlog1py(n - c, -1 / vocab))  # scipy.stats takes a second to import
+    # scipy.stats has it, and takes half a second to import.
+    ways = gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)  # logarithm
+    probability = np.exp(ways - c * np.log(vocab) + xlog1py(n - c, -1 / vocab))
     loss = -vocab * np.sum(probability * c / n * np.log(c / n))
     # P(max c <= m) = n! / vocab^n * [z^n] (sum_{j <= m} z^j / j!)^vocab; scaled by e^-lambda, lambda = n / vocab,
     # to Poisson weights, whose powers neither overflow nor vanish.

@@ -104,7 +104,7 @@ def fit(
 
     batches, evaluation = rng.spawn(2)
     held_out = task.sample(evaluation, eval_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_lr(step, steps))
     records: list[Record] = []
     seconds = 0.0
