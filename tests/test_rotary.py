@@ -242,8 +242,20 @@ def test_wherever_entries_lie_in_memory(pairing):
     places = {"last axis first": x.permute(3, 0, 1, 2).contiguous().permute(1, 2, 3, 0)}
     for name, width, first in (("odd rows", 9, 0), ("odd start", 10, 1), ("wide rows", 24, 8)):
         places[name] = torch.zeros(2, 3, 4, width, dtype=torch.float64)[..., first : first + 8].copy_(x)
+    places["odd start, all side by side"] = torch.zeros(1 + x.numel(), dtype=torch.float64)[1:].view(x.shape).copy_(x)
     for name, there in places.items():
         assert torch.equal(turned(there, pos, pairing=pairing), wanted), name
+        forth = torch.zeros_like(x).requires_grad_()
+        turned(forth, -pos, pairing=pairing).backward(there)
+        assert torch.equal(forth.grad, wanted), name
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_one_head_for_many_positions(pairing, kind):
+    x = torch.randn(1, 2, 1, 8, dtype=kind)
+    pos = torch.arange(6, dtype=torch.float64).reshape(2, 3)
+    assert torch.equal(turned(x, pos, pairing=pairing), turned(x.repeat(2, 1, 3, 1), pos, pairing=pairing))
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)

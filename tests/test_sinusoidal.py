@@ -298,6 +298,9 @@ def test_float32_is_that_of_the_exact_values():
     pos = np.arange(900_000, 960_000)
     assert np.abs(sinusoidal(pos, 64, dtype=np.float32) - sinusoidal(pos, 64)).max() < 2e-7
     assert np.array_equal(sinusoidal([0.5, 9], 8, dtype="float32"), sinusoidal([0.5, 9], 8).astype(np.float32))
+    assert np.isfinite(sinusoidal(pos, 8, dtype="float32", scale=1.7e38)).all()
+    with pytest.raises(ValueError, match=r"^scale must be"):
+        sinusoidal(pos, 8, dtype="float32", scale=3e38)
 
 
 def test_column_order():

@@ -49,18 +49,23 @@ class Rotary(PositionEncoding):
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         turn_q = self._cos_sin(pos_q, q)
         turn_k = turn_q if pos_k is pos_q else self._cos_sin(pos_k, k)
-        return _Rotation.apply(q, *turn_q, self.pairing), _Rotation.apply(k, *turn_k, self.pairing)
+        return self._turned(q, *turn_q), self._turned(k, *turn_k)
 
     def _cos_sin(self, pos: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         angle = all_heads(pos[..., None] * self.omega)  # (..., 1, t, rotary_dim/2) radian
         dtype = torch.promote_types(x.dtype, torch.float32)  # bfloat16 is turned as float32
         return angle.cos().to(x.device, dtype), angle.sin().to(x.device, dtype)
 
+    def _turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        shape = torch.broadcast_shapes(x.shape[:-1], cos.shape[:-1])  # one head for many positions, say
+        return _Rotation.apply(x.expand(*shape, -1), cos, sin, self.pairing)
+
 
 class _Rotation(torch.autograd.Function):
     """Pairs (a, b) of x (b, h, t, e) turned to (a cos - b sin, b cos + a sin), other entries as they are.
 
-    The gradient of a rotation is the rotation back.  cos and sin (..., 1, t, rotary_dim/2) get none.
+    The gradient of a rotation is the rotation back.  cos and sin (..., 1, t, rotary_dim/2) get none.  This is for
+    autograd, not for torch.func.
     """
 
     @staticmethod
@@ -70,7 +75,7 @@ class _Rotation(torch.autograd.Function):
         head_dim, rotary_dim = x.shape[-1], 2 * cos.shape[-1]
         if pairing == "interleaved" and rotary_dim == head_dim:
             rotate, factors = _rotate_complex, [torch.complex(cos, sin)]
-            x = x if _is_complex(x) else x.contiguous()
+            x = x if _is_complex(x) else x.clone(memory_format=torch.contiguous_format)
         else:
             rotate, factors = partial(_rotate_pairs, pairing), [_at_pairs(cos, head_dim, pairing), sin]
         if x.dtype == cos.dtype:
