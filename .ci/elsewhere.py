@@ -1,7 +1,8 @@
 """The checks under other arithmetic than that of this machine:  python .ci/elsewhere.py [PYTEST ARGUMENT ...]
 
 Each setting takes away what this processor has and others have not, and changes what no result may depend on:
-threads, locale, time zone, hash seed.  A process of its own says first what took effect; what did not is named.
+threads, locale, time zone, hash seed.  A process of its own says first what took effect; what did not is named.  Of
+oneDNN and MKL nobody can be asked that.
 Then the fast unit tests run, and the notebooks against their stored outputs; arguments replace both.  Exit status 1
 if one fails.
 """
@@ -78,7 +79,7 @@ def settings() -> dict[str, dict[str, str]]:
 
 
 def _locale_with_comma() -> str:
-    """An installed locale that writes 0,5; POSIX, which takes effect nowhere else, if there is none."""
+    """An installed locale that writes 0,5; POSIX if there is none."""
     names = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=True).stdout.split()
     commas = [name for name in names if name.startswith(("tr_", "de_", "fr_"))]
     return commas[0] if commas else "POSIX"
@@ -101,7 +102,7 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadscope", *(arguments or CHECKS)]
         if subprocess.run(command, env=os.environ | variables, cwd=TOP).returncode:
             failed.append(name)
-    print(f"\nfailed: {', '.join(failed)}" if failed else "\nall as stored and as tested, in both settings")
+    print(f"\nfailed: {', '.join(failed)}" if failed else "\nall as stored and as tested, in all settings")
     return 1 if failed else 0
 
 

@@ -25,7 +25,7 @@ BLOCK = 256  # rows that are made of one, by turning it: few enough to stay in t
 def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper", odd: str = "error") -> Floats:
     """Angular frequency of each (sin, cos) pair i, in radians per token.  -> (n_pair,), n_pair = d_model/2
 
-    schedule  "paper"          omega_i = base ** (-2i / d_model), from 1 to a little above 1/base
+    schedule  "paper"          omega_i = base ** (-2i / d_model), from 1 to base ** (2 / d_model) / base
               "tensor2tensor"  omega_i = base ** (-i / (n_pair - 1)), from 1 to 1/base: the authors' code, fairseq
     odd       how an odd width is made, see `sinusoidal`
 
@@ -70,9 +70,9 @@ def sinusoidal(
     dtype          of the result: float64 or float32
 
     Layouts are permutations of each other, schedules are not.  Angles are float64, so the error is below 1e-9 up to
-    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  Many evenly spaced positions
-    are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale, and one beyond 1e6
-    may differ from the same asked for alone, as much as its angle is rounded.
+    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  Many whole positions, evenly
+    spaced, are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale, and one
+    beyond 1e6 may differ from the same asked for alone, as much as its angle is rounded.
 
     >>> sinusoidal([0, 1], 4).round(2).tolist()
     [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]

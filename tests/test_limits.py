@@ -24,7 +24,7 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TUTORIALS = sorted(NOTEBOOKS.glob("*.ipynb"))
 SEED = 20170612  # of the points
 POINTS = int(os.environ.get("POINTS", 40))  # of a notebook that takes at most 5 seconds; longer ones have a part
-MOST_WORK = 100 * POINTS  # in steps of notebook 5, whose default has 1,800
+MOST_WORK = 100 * POINTS  # in steps of notebook 5, whose default has 600
 
 
 @functools.cache

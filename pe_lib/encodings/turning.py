@@ -136,7 +136,7 @@ def _pairs(x: Tensor, rotary_dim: int, pairing: str) -> tuple[Tensor, Tensor]:
 
 
 class PartialRotary(Rotary):
-    """Rotary on about a quarter of a head, as in GPT-J and GPT-NeoX; the other entries do not turn."""
+    """Rotary on about a quarter of a head, as in GPT-J, in its pairing; the other entries do not turn."""
 
     def __init__(self, head_dim: int, base: float = 10_000.0, *, rotary_dim: int | None = None):
         quarter = max(2, check.size("head_dim", head_dim) // 8 * 2)
@@ -151,7 +151,7 @@ class PRotary(Rotary):
 
 
 class RotaryNope(PerBlock):
-    """Rotary in all blocks but every fourth (of fewer than four blocks, the last), which has no encoding: SmolLM3."""
+    """Rotary in all blocks but every fourth (of two or three, the last), which has no encoding: SmolLM3."""
 
     def __init__(self, head_dim: int, n_layer: int, base: float = 10_000.0, *, every: int | None = None):
         n_layer = check.size("n_layer", n_layer)
@@ -182,7 +182,8 @@ class XPos(Rotary):
     def turn(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> tuple[Tensor, Tensor]:
         first = torch.minimum(pos_q.min(), pos_k.min())
         last = torch.maximum(pos_q.max(), pos_k.max())
-        # The largest score, of the last query with the first key, is a product of both scales.
+        # The largest score, of the first query with the last key, has the product of both scales as a factor.  A
+        # causal mask hides it, but only after it is computed.
         largest = (last - first) * self.decay.abs().max()
         if largest > 0.9 * math.log(torch.finfo(q.dtype).max):
             why = f"too far for xpos of this scale_base and gamma in {q.dtype}"

@@ -15,7 +15,7 @@ from pe_lib.runs.folders import remove_halves
 from pe_lib.runs.origin import refuse_unclean
 from pe_lib.runs.plan import Job, Run, grid, is_span, plan, span
 from pe_lib.runs.status import forecast, status
-from pe_lib.runs.store import finished, table, write
+from pe_lib.runs.store import finished, refuse_own_folder, table, write
 from pe_lib.runs.summary import summary
 
 PROGRAM = "python -m pe_lib.runs"
@@ -71,6 +71,7 @@ def _run(arguments: list[str]) -> int:
         values = _grid_values(asked.grid)
         _check_options(asked)
         planned = plan(_jobs(asked.notebooks, values))
+        refuse_own_folder(out, planned)
         todo = [run for run in planned if finished(out, run) is None]
     except (OSError, TypeError, ValueError) as error:
         return _refuse(error)

@@ -207,8 +207,9 @@ class Limits:
         moved = 1 if self._is_whole and self._low == 0 else 0
         low, high = self._low + moved, self._high + moved
         if low > 0 and high > WIDE * low:
-            if rng.random() < 1 / 3:
-                return self._nearest(rng.choice([number for number in ROUND if self._low <= number <= self._high]))
+            choices = [number for number in ROUND if self._low <= number <= self._high and number % self._step == 0]
+            if choices and rng.random() < 1 / 3:
+                return type(self.default)(choices[rng.integers(len(choices))])
             return self._nearest(math.exp(rng.uniform(math.log(low), math.log(high))) - moved)
         return self._nearest(rng.uniform(self._low, self._high))
 

@@ -21,6 +21,14 @@ def finished(out: Path, run: Run) -> dict | None:
     return record if _notebook_path(out, run).exists() else None
 
 
+def refuse_own_folder(out: Path, planned: Iterable[Run]) -> None:
+    """Raises ValueError where a run would put its executed notebook in the place of the notebook itself."""
+    for run in planned:
+        path = _notebook_path(out, run)
+        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == run.source:
+            raise ValueError(f"out must be another folder than that of the notebook: {path} would be overwritten")
+
+
 def load(path: Path) -> dict | None:
     """The record at ``path``; None if there is none, or it is not whole: cut short, or without a field."""
     try:

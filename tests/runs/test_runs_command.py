@@ -264,6 +264,18 @@ def test_a_csv_for_which_there_is_no_room_is_named(tmp_path, monkeypatch, capsys
     assert sorted(os.listdir(tmp_path)) == ["case.ipynb", "out", "t.csv"]
 
 
+def test_a_notebook_is_not_overwritten_by_what_it_becomes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = notebook(tmp_path / "case.ipynb", "assert True")
+    before = path.read_bytes()
+    for more in ([], ["--dry-run"]):
+        assert main(["case.ipynb", "--out", ".", *more]) == 2
+        assert "out must be another folder than that of the notebook: case.ipynb" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"^out must be another folder"):
+        cluster.run([("case.ipynb", {})], tmp_path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["case.ipynb"]
+
+
 @pytest.mark.slow
 def test_as_a_program_elsewhere_what_dies_is_one_failed_run_and_says_nothing_else(tmp_path):
     notebook(tmp_path / "dies.ipynb", KILL)

@@ -205,3 +205,13 @@ def test_a_limit_that_forbids_everything_or_nothing_is_told(rng):
     none = limits.parse_all({"a": "; 5 to 8", "b": "; 1 to 8, at least 2 * a"}, {"a": 5, "b": 1})
     with pytest.raises(ValueError, match=r"no value of [ab] keeps to its limits"):
         limits.points(none, rng, 2)
+
+
+def test_round_numbers_are_drawn_as_they_are(rng):
+    drawn = {EXAMPLE["base"].draw(rng) for _ in range(2000)}
+    assert {2.0**20, 65536.0, 5e5} <= drawn
+
+
+def test_a_wide_range_without_a_round_number(rng):
+    rate = limits.parse("lr", "; 0.00001 to 0.1", 1e-3)
+    assert all(1e-5 <= rate.draw(rng) <= 0.1 for _ in range(100))
