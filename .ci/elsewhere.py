@@ -1,10 +1,9 @@
 """The checks under other arithmetic than that of this machine:  python .ci/elsewhere.py [PYTEST ARGUMENT ...]
 
 Each setting takes away what this processor has and others have not, and changes what no result may depend on:
-threads, locale, time zone, hash seed.  A process of its own says first what took effect; what did not is named.  Of
-oneDNN and MKL nobody can be asked that.
-Then the fast unit tests run, and the notebooks against their stored outputs; arguments replace both.  Exit status 1
-if one fails.
+threads, locale, time zone, hash seed.  A process of its own says first what took effect, and what did not is named;
+oneDNN and MKL cannot be asked.  Then the fast unit tests run, and the notebooks against their stored outputs;
+arguments replace both.  Exit status 1 if one fails.
 """
 
 import json
@@ -39,6 +38,7 @@ print(json.dumps({
     "PyTorch": torch.backends.cpu.get_cpu_capability(),
     "threads": torch.get_num_threads(),
     "locale": locale.setlocale(locale.LC_ALL, ""),
+    "decimal point": locale.localeconv()["decimal_point"],
     "time zone": time.tzname[0],
     "hash of a text": hash("position"),
 }))
@@ -81,7 +81,7 @@ def settings() -> dict[str, dict[str, str]]:
 def _locale_with_comma() -> str:
     """An installed locale that writes 0,5; POSIX if there is none."""
     names = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=True).stdout.split()
-    commas = [name for name in names if name.startswith(("tr_", "de_", "fr_"))]
+    commas = [name for name in names if name.startswith(("tr_TR", "de_DE", "fr_FR"))]
     return commas[0] if commas else "POSIX"
 
 

@@ -83,11 +83,12 @@ def sinusoidal(
     check.room(pos=moved.size, d_model=len(order))
     name: Any = dtype.name if isinstance(dtype, np.dtype) else getattr(dtype, "__name__", dtype)
     check.choice("dtype", name, ("float64", "float32"))
-    largest = float(np.finfo(name).max) / 2
+    largest = float(np.finfo(name).max) / 2  # a product of rounded factors may exceed 1
     scale = check.between("scale", scale, -largest, largest)
     table = np.zeros((*moved.shape, len(order)), name)
-    columns = [_evenly(np.flatnonzero(order // len(omega) == wave)) for wave in (0, 1)]  # of sines, of cosines
-    if moved.ndim == 1 and len(moved) > 2 * BLOCK and _is_even(moved):
+    columns = [_as_slice(np.flatnonzero(order // len(omega) == wave)) for wave in (0, 1)]  # of sines, of cosines
+    # Two blocks are as many rows as have to be made one by one.
+    if moved.ndim == 1 and len(moved) > 2 * BLOCK and _is_evenly_spaced(moved):
         _turn(table, moved, omega, columns, scale)
     else:
         angle = moved[..., None] * omega  # (..., n_pair) radian
@@ -107,13 +108,12 @@ def _write(table: NDArray[Any], columns: list[slice], *waves: NDArray[Any]) -> N
         there[...] = wave[..., : there.shape[-1]]
 
 
-def _is_even(pos: Floats) -> bool:
-    """Are the positions evenly spaced?"""
+def _is_evenly_spaced(pos: Floats) -> bool:
     return bool((pos == pos[0] + (pos[1] - pos[0]) * np.arange(len(pos))).all())
 
 
-def _evenly(columns: Integers) -> slice:
-    """Columns that are evenly spaced, as a slice."""
+def _as_slice(columns: Integers) -> slice:
+    """Columns, which are evenly spaced."""
     step = columns[1] - columns[0] if len(columns) > 1 else 1
     return slice(columns[0], columns[-1] + 1, step) if len(columns) else slice(0)
 
@@ -125,13 +125,14 @@ def _turn(table: NDArray[Any], pos: Floats, omega: Floats, columns: list[slice],
     columns  of the sines and of the cosines
     """
     precision = np.result_type(table, np.complex64)
-    # The angle of a far position is rounded; that of a whole one times a float32 is not, and what is left is small.
+    # The angle of a far position is rounded; not so that of a whole one below 2**29 times a float32, since 53 bits
+    # hold it, and what is left is small.
     coarse = omega.astype(np.float32).astype(float)
     first = -1j * _sin_and_cos(pos[::BLOCK], coarse) * _sin_and_cos(pos[::BLOCK], omega - coarse)  # (blocks, n_pair)
     first = (scale * first).astype(precision)
     turn = (-1j * _sin_and_cos((pos[1] - pos[0]) * np.arange(BLOCK), omega)).astype(precision)  # (BLOCK, n_pair)
     # Side by side, sine and cosine lie in memory as a complex number does.
-    in_place = columns == [slice(0, table.shape[1] - 1, 2), slice(1, table.shape[1], 2)]
+    in_place = (columns[0].start, columns[1].start, table.shape[1]) == (0, 1, 2 * len(omega))
     for w, start in zip(first, range(0, len(pos), BLOCK), strict=True):
         rows = table[start : start + BLOCK]
         waves = np.multiply(w, turn[: len(rows)], out=rows.view(precision) if in_place else None)

@@ -203,7 +203,7 @@ def trial(
 def trials(jobs: Iterable[dict[str, Any]], processes: int = 2) -> list[list[Record]]:
     """`trial` for each of the ``jobs``, dictionaries of its arguments, side by side.  -> their records, in order
 
-    So many processes at most, and one a core; they end with their parent, also where it is killed.
+    At most ``processes``, and no more than there are cores; they end with their parent, also where it is killed.
     """
     jobs = check.several("jobs", jobs, dict)
     count = min(check.size("processes", processes), _cores())
@@ -226,7 +226,9 @@ def _cores() -> int:
     told = os.environ.get("PYTHON_CPU_COUNT", "")
     if told.isdecimal():
         return max(1, int(told))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from dask.system import cpu_count  # as the affinity and the control group of this process say
+
+    return int(cpu_count())
 
 
 def _end_with_parent() -> None:

@@ -60,10 +60,12 @@ def named(path, point):
 def points_inside():
     points = []
     for path in TUTORIALS:
-        share = 1 if seconds(path) <= 5 else 4 if seconds(path) <= 15 else 20
+        share = 1 if seconds(path) <= 5 else 4 if seconds(path) <= 15 else 20  # points take about 1, 5 and 30 seconds
         number = max(3, POINTS // share)
         drawn = limits.points(stated(path), np.random.default_rng(SEED), 4 * number)
-        points += [named(path, point) for point in drawn if work(point) <= MOST_WORK][:number]
+        chosen = [point for point in drawn if work(point) <= MOST_WORK][:number]
+        assert len(chosen) == number, f"{path.name}: too much work at most of its points"
+        points += [named(path, point) for point in chosen]
     return points
 
 

@@ -57,7 +57,8 @@ class Rotary(PositionEncoding):
         return angle.cos().to(x.device, dtype), angle.sin().to(x.device, dtype)
 
     def _turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(x.shape[:-1], cos.shape[:-1])  # one head for many positions, say
+        """x (b, h, t, e), where one sequence or one token is repeated for all the positions there are."""
+        shape = torch.broadcast_shapes(x.shape[:-1], cos.shape[:-1])
         return _Rotation.apply(x.expand(*shape, -1), cos, sin, self.pairing)
 
 
@@ -80,7 +81,7 @@ class _Rotation(torch.autograd.Function):
             rotate, factors = partial(_rotate_pairs, pairing), [_at_pairs(cos, head_dim, pairing), sin]
         if x.dtype == cos.dtype:
             return rotate(x, torch.empty_like(x), *factors)
-        if x.shape[-2:].numel() < SMALL:
+        if x.shape[-2:].numel() < SMALL or x.device.type != "cpu":
             return rotate(x.to(cos), torch.empty_like(x, dtype=cos.dtype), *factors).to(x)
         # Head by head, what is turned in float32 stays in the cache.
         y = torch.empty_like(x)

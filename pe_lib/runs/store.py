@@ -25,7 +25,8 @@ def refuse_own_folder(out: Path, planned: Iterable[Run]) -> None:
     """Raises ValueError where a run would put its executed notebook in the place of the notebook itself."""
     for run in planned:
         path = _notebook_path(out, run)
-        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == run.source:
+        # With other parameters its name is another.
+        if not run.changes and path.is_file() and path.read_text(encoding="utf-8", errors="replace") == run.source:
             raise ValueError(f"out must be another folder than that of the notebook: {path} would be overwritten")
 
 

@@ -195,7 +195,9 @@ def test_a_full_disk(ground):
     ground = ground(6)
     done = on_disk(ground, "size=40k")
     *progress, error = done.stderr.splitlines()
-    assert done.returncode == 2 and all(line.startswith("fäll 1-") for line in progress), done.stderr
+    assert done.returncode == 2 and all(
+        re.fullmatch(r"fäll 1-\w{10}: ok, \d of 6 done", line) for line in progress
+    ), done.stderr
     ground.out = ground.out.with_name("die Ergebnisse.after")
     finished = ground.records()
     assert 0 < len(finished) < 6

@@ -446,12 +446,15 @@ def test_a_checkout_makes_its_records(tmp_path):
 
     made = make("toy")
     assert made.returncode == 0 and made.stdout.endswith(f"{table}: 6 runs, 6 of them new\n")
+    progress = [line.partition(": ")[2] for line in made.stderr.splitlines()]
+    assert progress == [f"ok, {number} of 6 done" for number in range(1, 7)]
     assert [row["double"] for row in lines(table)] == ["0", "2", "4"] * 2
     assert {(row["commit"], row["clean"]) for row in lines(table)} == {(first, "True")}
     change(top, table, {"encoding": "nope", "seed": "2"})
     shutil.rmtree(top / "build")
     again = make("toy")
     assert again.returncode == 0 and again.stdout.endswith(f"{table}: 6 runs, 1 of them new\n")
+    assert again.stderr.endswith(": ok, 1 of 1 done\n") and again.stderr.count("\n") == 1
     assert [row["double"] for row in lines(table)] == ["0", "2", "4"] * 2
     assert [row["commit"] == first for row in lines(table)] == [True, True, False, True, True, True]
     (top / "notes.txt").write_text("x")
