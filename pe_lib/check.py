@@ -9,6 +9,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ Integers = NDArray[np.int64]
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
+_INSIDE = ContextVar("_INSIDE", default=False)  # a formula that `finite` watches
 MOST = 10**9  # of a size, and of the numbers in one array: 8 GB of float64
 
 
@@ -54,7 +56,7 @@ def between(name: str, value: float, least: float, most: float) -> float:
     """A number from ``least`` to ``most``."""
     number = real(name, value)
     if not least <= number <= most:
-        raise ValueError(f"{name} must be a number {_range(least, most)}, got {number:g}")
+        raise ValueError(f"{name} must be a number {_range(least, most)}, got {number:.15g}")
     return number
 
 
@@ -153,8 +155,9 @@ def finite(function: Callable[P, Result]) -> Callable[P, Result]:
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> Result:
-        if np.geterr()["over"] == "raise":  # inside another such formula, whose arguments are to be named
+        if _INSIDE.get():  # another such formula, whose arguments are to be named
             return function(*args, **kwargs)
+        token = _INSIDE.set(True)
         try:
             with np.errstate(over="raise", invalid="raise", divide="raise"):
                 result = function(*args, **kwargs)
@@ -162,6 +165,8 @@ def finite(function: Callable[P, Result]) -> Callable[P, Result]:
                 return result
         except FloatingPointError:
             pass
+        finally:
+            _INSIDE.reset(token)
         arguments = signature.bind(*args, **kwargs).arguments
         names = ", ".join(name for name, value in arguments.items() if not isinstance(value, (str, bool)))
         raise ValueError(f"{names} must not be so large or so small that the result is beyond float64")

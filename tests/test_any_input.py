@@ -1,8 +1,8 @@
 """Any input: each public function gives the right answer, or a ValueError or TypeError that names the argument.
 
-Every public function, class and method of `ROOMS` is found by walking the package.  `KINDS` says what its arguments
-are, by their names: an example that is right, and which odd values to put in its place.  One argument of a call is
-odd, or two; what comes out is
+Every public function, class and plain method of `ROOMS` is found by walking the package.  `KINDS` says what its
+arguments are, by their names: an example that is right, and which odd values to put in its place.  One argument of a
+call is odd, or two; what comes out is
 
     clear     one of the errors in `CLEAR`, and its message names an odd argument
     accepted  an answer without NaN or infinity, and the same as for the plain form of the value: np.uint8(200) as 200
@@ -55,6 +55,7 @@ from odd_values import (
     wrong,
 )
 
+import pe_lib
 from pe_lib import collection, encodings, runs
 from pe_lib.conventions import Convention, GridConvention
 from pe_lib.encodings import PerBlock, PositionEncoding
@@ -513,6 +514,11 @@ def exported() -> Iterator[tuple[str, Any]]:
                 yield f"{front}.{name}", getattr(top, name)
 
 
+def rooms() -> list[str]:
+    """All of the package, by what lies in its folder."""
+    return [module.name for module in pkgutil.iter_modules(pe_lib.__path__)]
+
+
 def public(owner: Any, module: Any) -> Iterator[tuple[str, Any]]:
     """The functions, classes and methods that the module itself defines under a public name."""
     for name, thing in vars(owner).items():
@@ -659,7 +665,10 @@ def leaves(answer: Any, s: Sizes) -> Iterator[Any]:
     elif isinstance(answer, torch.Tensor):
         yield answer.detach().numpy()
     else:
-        yield np.asarray(answer)
+        array = np.asarray(answer)
+        known = answer is None or array.dtype != object or isinstance(answer, (int, pd.DataFrame, set, Path))
+        assert known, f"say in `leaves` what is in a {type(answer).__name__}"
+        yield array
 
 
 def effect(encoding: PositionEncoding, s: Sizes) -> list[Any]:
@@ -695,6 +704,24 @@ def test_every_argument_is_known():
     used = {f"{name}.{argument}" for name, argument in arguments} | {argument for _, argument in arguments}
     stale = {name for name, kind in KINDS.items() if kind is not NOTE} - used
     assert not stale, f"nothing has these arguments: {', '.join(stale)}"
+
+
+def test_every_room_is_looked_at_and_every_exception_is_one():
+    assert sorted(rooms()) == sorted([*ROOMS, *FRONTS, "check"])
+    named = {
+        f"{module.__name__.rpartition('.')[2]}.{name}" for module in modules() for name, _ in public(module, module)
+    }
+    named |= {name for name, _ in exported()}
+    assert not INSIDE.keys() - named, "nothing is called so"
+    assert ALSO.keys() <= {door.name for door in DOORS} and UNCLEAR.keys() <= KINDS.keys()
+    for base, hooks in HOOKS.items():
+        assert set(hooks) <= {name for kind in [base, *subclasses(base)] for name in vars(kind)}
+
+
+def subclasses(base: type) -> Iterator[type]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from subclasses(kind)
 
 
 def test_the_inputs_are_many_and_few_may_be_unclear():

@@ -93,6 +93,7 @@ def test_fractions():
     assert [check.fraction("p", value) for value in (0, 0.25, 1)] == [0.0, 0.25, 1.0]
     refused(ValueError, "p must be a number from 0 to 1, got -0.1", check.fraction, "p", -0.1)
     refused(ValueError, "p must be a number from 0 to 1, got 1.5", check.fraction, "p", 1.5)
+    refused(ValueError, "p must be a number from 0 to 1, got 1.0000001", check.fraction, "p", 1.0000001)
     refused(TypeError, "p must be a finite number, got None of type NoneType", check.fraction, "p", None)
 
 
@@ -261,6 +262,8 @@ def test_what_overflows_is_refused():
     refused(ValueError, f"a, b {ending}", ratio, np.zeros(1), b=0.0, form="log")
     refused(ValueError, f"x {ending}", inner, np.array([1e200]))
     refused(ValueError, f"q {ending}", outer, np.array([1e200]))  # its own argument, not that of inner
+    with np.errstate(over="raise"):  # somebody else's
+        refused(ValueError, f"q {ending}", outer, np.array([1e200]))
 
 
 def test_what_came_stands_in_one_line():

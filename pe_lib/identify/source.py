@@ -87,7 +87,9 @@ def _table(path: Path, name: str) -> npt.NDArray[np.float64]:
     tables = [key for key, tensor in stored.items() if tensor.is_table]
     if not name and len(tables) != 1:
         listed = ", ".join(f"{key} {stored[key].shape}" for key in tables)
-        says = f"several tables; name one after a colon: {listed}" if tables else "no table of rows and columns"
+        shapes = ", ".join(f"{key} {tensor.shape}" for key, tensor in list(stored.items())[:5]) or "no numbers"
+        none = f"no table of rows and columns: {shapes}"
+        says = f"several tables; name one after a colon: {listed}" if tables else none
         raise ValueError(f"{path} holds {says}")
     name = name or tables[0]
     if name not in stored:

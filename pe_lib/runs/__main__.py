@@ -15,7 +15,7 @@ from pe_lib.runs.folders import remove_halves
 from pe_lib.runs.origin import refuse_unclean
 from pe_lib.runs.plan import Job, Run, grid, is_span, plan, span
 from pe_lib.runs.status import forecast, status
-from pe_lib.runs.store import finished, refuse_own_folder, table, write
+from pe_lib.runs.store import finished, refuse_folder, table, write
 from pe_lib.runs.summary import summary
 
 PROGRAM = "python -m pe_lib.runs"
@@ -49,7 +49,7 @@ def parse_grid(text: str) -> tuple[str, Sequence]:
     name, _, values = text.partition("=")
     items = [item.strip() for item in values.split(",")]
     if not name.isidentifier() or not values:
-        raise ValueError(f"--grid must be NAME=VALUES, got {text!r}")
+        raise ValueError(f"--grid must be NAME=VALUES, as d_model=64,128, got {text!r}")
     if is_span(values):
         choices: Sequence = span(values)
     elif values.startswith("["):
@@ -71,7 +71,7 @@ def _run(arguments: list[str]) -> int:
         values = _grid_values(asked.grid)
         _check_options(asked)
         planned = plan(_jobs(asked.notebooks, values))
-        refuse_own_folder(out, planned)
+        refuse_folder(out, planned)
         todo = [run for run in planned if finished(out, run) is None]
     except (OSError, TypeError, ValueError) as error:
         return _refuse(error)

@@ -13,7 +13,7 @@ from pe_lib import check
 from pe_lib.runs.crew import Crew, outcomes
 from pe_lib.runs.folders import held, remove_halves, scratch
 from pe_lib.runs.plan import Job, Run, plan
-from pe_lib.runs.store import finished, refuse_own_folder, store
+from pe_lib.runs.store import finished, refuse_folder, store
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -50,7 +50,7 @@ def run_planned(
         workers = check.size("workers", workers)
     if not planned:
         return []
-    refuse_own_folder(out, planned)
+    refuse_folder(out, planned)
     out.mkdir(parents=True, exist_ok=True)
     with held(out) as is_alone:
         records: dict[str, dict] = {}

@@ -329,11 +329,17 @@ def _clauses(name: str, text: str, default: Any) -> tuple[Clause, ...]:
         return (Each(entry=Limits(entry, default[0], _clauses(entry, text.removeprefix("each "), default[0]))),)
     first, comma, rest = text.partition(", ")
     following = _clauses(name, rest, default) if comma else ()
-    return (_clause(name, first), *following)
+    clauses = (_clause(name, first), *following)
+    kinds = [type(clause) for clause in clauses]
+    if kinds.count(Multiple) > 1 or (Different in kinds and Each not in kinds):
+        raise ValueError(f"{text!r} needs one 'even' or 'multiple' at most, and 'each' after 'different'")
+    return clauses
 
 
 def _options(text: str, default: Any) -> Options:
     words = text.split(", ")
+    if isinstance(default, bool):
+        raise ValueError("a truth value needs no limits")
     if isinstance(default, str):
         return Options(options=tuple(words))
     return Options(options=tuple(type(default)(word) for word in words))
@@ -384,7 +390,10 @@ def refuse(limits: dict[str, Limits], values: Values) -> None:
     for name, own in limits.items():
         clause = _broken(own, values)
         if clause is not None:
-            raise ValueError(f"{name} must {clause.wanted(values)}, got {values[name]!r}")
+            # What it must be by itself is said at once.
+            clauses = [clause] if clause.names else [other for other in own.clauses if not other.names]
+            wanted = " and ".join(other.wanted(values) for other in clauses)
+            raise ValueError(f"{name} must {wanted}, got {values[name]!r}")
 
 
 def _broken(own: Limits, values: Values) -> Clause | None:

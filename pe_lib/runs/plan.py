@@ -137,6 +137,9 @@ class Examined:
 
 
 def _examine(path: Path) -> Examined:
+    if not path.is_file():
+        what = "is a folder, not a notebook" if path.is_dir() else "is not there"
+        raise FileNotFoundError(f"{path} {what}; paths are those from the current folder, {Path.cwd()}")
     try:
         source = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -39,6 +39,8 @@ def status(folder: Path) -> list[str]:
 
     Raises OSError if the folder cannot be read.
     """
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder {folder}")
     content = content_of(folder)
     numbers = f"{len(content.ok)} ok, {len(content.failed)} failed, {len(content.unfinished)} unfinished"
     busy = "; a process is at work there" if _is_busy(folder) else ""

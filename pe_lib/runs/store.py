@@ -21,8 +21,10 @@ def finished(out: Path, run: Run) -> dict | None:
     return record if _notebook_path(out, run).exists() else None
 
 
-def refuse_own_folder(out: Path, planned: Iterable[Run]) -> None:
-    """Raises ValueError where a run would put its executed notebook in the place of the notebook itself."""
+def refuse_folder(out: Path, planned: Iterable[Run]) -> None:
+    """Raises ValueError if ``out`` is a file, or a run would put what it executed in the place of its notebook."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out must be a folder, got the file {out}")
     for run in planned:
         path = _notebook_path(out, run)
         # With other parameters its name is another.

@@ -264,6 +264,21 @@ def test_a_csv_for_which_there_is_no_room_is_named(tmp_path, monkeypatch, capsys
     assert sorted(os.listdir(tmp_path)) == ["case.ipynb", "out", "t.csv"]
 
 
+def test_a_path_that_leads_nowhere_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    notebook(tmp_path / "case.ipynb", "assert True")
+    typed = {
+        "case --out out": f"case is not there; paths are those from the current folder, {tmp_path}",
+        ". --out out": ". is a folder, not a notebook",
+        "case.ipynb --out case.ipynb": "out must be a folder, got the file case.ipynb",
+        "status out": "there is no folder out",
+    }
+    for words, says in typed.items():
+        assert main(words.split()) == 2
+        assert says in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["case.ipynb"]
+
+
 def test_a_notebook_is_not_overwritten_by_what_it_becomes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = notebook(tmp_path / "case.ipynb", "assert True")

@@ -79,6 +79,8 @@ def test_texts_and_lists():
     ("comment", "words"),
     [
         ("; above 16", "'above 16' is no clause"),
+        ("; 2 different", "needs one 'even' or 'multiple' at most, and 'each' after 'different'"),
+        ("; 11 to 19, even, a multiple of 10", "needs one 'even' or 'multiple' at most"),
         ("; 8 to 4,96", "'8 to 4,96' is no clause"),
         ("; 9 to 8", "'9 to 8' holds no value"),
         ("; 1 to 8, one of x, y", "invalid literal"),
@@ -112,19 +114,21 @@ def test_the_comment_of_a_parameter_is_the_one_at_its_end(tmp_path):
 
 # Refusing
 
+SEEDS = "have 2 to 8 different entries and have entries that each must be 0 to 9"
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"d": 7}, "case.ipynb: d must be even, got 7"),
-        ({"d": 4098}, "case.ipynb: d must be 8 to 4,096, got 4098"),
+        ({"d": 7}, "case.ipynb: d must be even and be 8 to 4,096, got 7"),
+        ({"d": 4098}, "case.ipynb: d must be even and be 8 to 4,096, got 4098"),
         ({"x": 0}, "case.ipynb: x must be 0.5 to 10, got 0.0"),
         ({"h": 3}, "case.ipynb: h must divide d = 32, got 3"),
         ({"d": 8, "h": 16}, "case.ipynb: h must divide d = 8, got 16"),
         ({"d": 4096, "w": 1000}, "case.ipynb: w must have d * w at most 4,000,000, where d = 4096, got 1000"),
         ({"task": "copy"}, "case.ipynb: task must be one of reverse, sort, got 'copy'"),
-        ({"seeds": [1]}, "case.ipynb: seeds must have 2 to 8 different entries, got [1]"),
-        ({"seeds": [1, -1]}, "case.ipynb: seeds must have entries that each must be 0 to 9, got [1, -1]"),
+        ({"seeds": [1]}, f"case.ipynb: seeds must {SEEDS}, got [1]"),
+        ({"seeds": [1, -1]}, f"case.ipynb: seeds must {SEEDS}, got [1, -1]"),
     ],
     ids=lambda value: ",".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
