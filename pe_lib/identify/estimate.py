@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 FITS = 0.03  # a fit is one if its error is below this part of the table
 FARTHEST = 1_000_000  # tokens: positions of row 0 beyond this are not looked for
+FEW = 2**15  # entries of which there are enough to find the convention
 NEARER = 20_000  # tokens: nor beyond this where one pair is all there is, or where the base is uncertain
 PAPER_BASE = 10_000.0
 AS_MEASURED = 20  # digits of a base that is no round number
@@ -42,6 +43,20 @@ class Sample:
     def error(self, fit: "Fit") -> float:
         """The root mean square of what a fit leaves."""
         return np.sqrt(np.mean((self.values - fit.rows(self.row, self.d_model)) ** 2))
+
+    def worst(self, fit: "Fit") -> float:
+        """The largest difference of an entry from a fit."""
+        return np.abs(self.values - fit.rows(self.row, self.d_model)).max()
+
+    def few(self) -> "Sample":
+        """Some of the rows where there are more than `FEW` entries: near ones, and pairs 1, 2, 4 ... rows apart."""
+        n_row = len(self.row)
+        if self.values.size <= FEW or n_row <= 64:
+            return self
+        later = 2 ** np.arange(3, n_row.bit_length())
+        index = np.concatenate([np.arange(8), later, later + 1, [n_row - 2, n_row - 1]])
+        index = np.unique(index[index < n_row])
+        return Sample(self.values[index], self.row[index])
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,23 @@ class Fit:
             pos, d_model, self.base, schedule=self.schedule, layout=self.layout, odd=self.odd, scale=self.scale
         )
 
+    def derivatives(self, row: npt.NDArray, d_model: int) -> dict[str, Floats]:
+        """How its rows change with each of its numbers; with the base, by its logarithm.  -> name: (t, d_model)"""
+        omega = frequencies(d_model, self.base, schedule=self.schedule, odd=self.odd)
+        order = column_order(d_model, layout=self.layout, odd=self.odd)
+        pair = order % len(omega)
+        exponent = np.log(omega) / np.log(self.base)
+        pos = (self.offset + self.step * row)[:, None]  # (t, 1)
+        angle = pos * omega
+        sine, cosine, zero = np.sin(angle), np.cos(angle), 0 * pos
+        by_offset = self.scale * np.hstack([omega * cosine, -omega * sine, zero])[:, order]
+        return {
+            "offset": by_offset,
+            "scale": np.hstack([sine, cosine, zero])[:, order],
+            "base": by_offset * pos * exponent[pair],
+            "step": by_offset * row[:, None],
+        }
+
     def moved(self, name: str, distance: float) -> "Fit":
         """The fit with one of its numbers moved; of the base, its logarithm."""
         if name == "base":
@@ -90,16 +122,43 @@ def fits(values: Floats, row: npt.NDArray[np.integer], *, wrong_angles: bool = F
     let one expect, unless ``wrong_angles``: then an error up to `FITS` is accepted.
     """
     sample = Sample(values, row)
+    few = sample.few()
+    if few is not sample:
+        near, seen = _looked_at(few, False, wrong_angles)
+        near = _equally_good(near, few)
+        fit = _of_all_rows(near[0], sample, few) if near else None
+        if fit is not None:
+            return [fit, *near[1:]], seen
     # Thoroughly only where the first look left something to explain: it takes ten times as long.
     for thorough in (False, True):
-        near, seen = [], []
-        for layout, policies in _structures(values):
-            of_layout, words = _fits_of_layout(sample, layout, policies, thorough, wrong_angles)
-            near += of_layout
-            seen.append(f"{layout}: {words}")
+        near, seen = _looked_at(sample, thorough, wrong_angles)
         if any(fit.rms < fit.noise for fit in near):
             break
     return _equally_good(near, sample), seen
+
+
+def _looked_at(sample: Sample, thorough: bool, wrong_angles: bool) -> tuple[list[Fit], list[str]]:
+    """The fits of all layouts, and what was seen of each in words."""
+    near, seen = [], []
+    for layout, policies in _structures(sample.values):
+        of_layout, words = _fits_of_layout(sample, layout, policies, thorough, wrong_angles)
+        near += of_layout
+        seen.append(f"{layout}: {words}")
+    return near, seen
+
+
+def _of_all_rows(fit: Fit, sample: Sample, few: Sample) -> Fit | None:
+    """What was found from a few rows, with the scale of all; None if all might give other numbers.
+
+    Where entries are rounded or noisy, the more rows there are the fewer numbers are round enough.
+    """
+    is_round = fit.digits <= 3 and fit.offset == round(fit.offset) and fit.step == round(fit.step)
+    if fit.doubt > 1e-5 or fit.rms > (1e-5 if is_round else 1e-9):
+        return None
+    rows = fit.rows(sample.row, sample.d_model)
+    if np.abs(sample.values - rows).max() > 5 * few.worst(fit) + 1e-9:
+        return None
+    return replace(fit, scale=float(fit.scale * np.vdot(rows, sample.values) / np.vdot(rows, rows)))
 
 
 def _equally_good(near: list[Fit], sample: Sample) -> list[Fit]:
@@ -222,33 +281,38 @@ def _best(sample: Sample, circles: Circles, free: bool, thorough: bool) -> Fit |
         names.append("base")
     if free:
         names.append("step")
+    few = sample.few()
     best, least, least_start = None, np.inf, np.inf
     for starts in _starts(circles, free, thorough):
         for start in starts:
             # Polishing is dear: not for what begins worse than the best did.
-            error = sample.error(start)
+            error = few.error(start)
             if error >= min(10 * FITS, 1.2 * least_start):
                 continue
-            polished = _polished(sample, start, names)
+            polished = _polished(few, start, names)
             if polished.rms < least:
                 best, least, least_start = polished, polished.rms, error
         if least < circles.noise:
             break
-    return best
+    return best if best is None or few is sample else _polished(sample, best, names)
 
 
 def _starts(circles: Circles, free: bool, thorough: bool) -> Iterator[list[Fit]]:
     """For each way the pairs may turn, the fits to begin with: one of each sign of the scale, if any is near."""
-    z, row = circles.z, circles.row
-    noise = circles.spread / np.sqrt(len(z))
-    one_pair = z.shape[1] == 1
+    n_row, n_whole = circles.z.shape
+    noise = circles.spread / np.sqrt(n_row)
+    one_pair = n_whole == 1
     farthest = NEARER if thorough or one_pair else FARTHEST
+    telling = list(range(0, n_whole, 1 + n_whole // 16))  # pairs that are turned back first
     offsets: dict[int, float | None] = {}
     for turning in _turnings(circles, free, thorough):
         omega = circles.omega(turning.base)
         # Turned back, the rows of a pair should point one way; where they do not, no position need be looked for.
-        start = np.mean(z * np.exp(-1j * turning.step * row[:, None] * omega), axis=0)  # (pairs,)
+        if np.abs(_turned_back(circles, turning, telling)).min() < 0.7:
+            continue
+        start = _turned_back(circles, turning, list(range(n_whole)))
         if np.abs(start).min() < 0.7:
+            telling.append(int(np.abs(start).argmin()))
             continue
         drift = 6 * turning.sd * (np.arange(len(omega)) * omega).max()  # radian a token, of an error of the base
         starts = []
@@ -261,6 +325,12 @@ def _starts(circles: Circles, free: bool, thorough: bool) -> Iterator[list[Fit]]
                 fit = Fit(circles.layout, circles.odd, turning.base, offset, scale, turning.step, circles.noise)
                 starts.append(fit)
         yield starts
+
+
+def _turned_back(circles: Circles, turning: "Turning", some: list[int]) -> npt.NDArray[np.complex128]:
+    """The mean of all rows of some pairs, each row turned back to row 0.  -> (pairs,)"""
+    omega = turning.step * circles.omega(turning.base)[some]
+    return np.mean(circles.z[:, some] * np.exp(-1j * circles.row[:, None] * omega), axis=0)
 
 
 # How pairs turn
@@ -311,7 +381,8 @@ def _measured_slope(circles: Circles, first: npt.NDArray, step: float, free: boo
     z, row = circles.z, circles.row
     i = np.arange(z.shape[1])
     grid = np.geomspace(0.01 / len(i), max(100 / len(i), 10), 1500)
-    distance = np.abs(first - np.exp(1j * step * np.exp(-grid[:, None] * i))).sum(axis=1)  # (grid,)
+    some = i[:: 1 + len(i) // 50]  # neighbours are much alike
+    distance = np.abs(first[some] - np.exp(1j * step * np.exp(-grid[:, None] * some))).sum(axis=1)  # (grid,)
     slope = grid[distance.argmin()]
     lag, sd = 1, np.inf
     while lag <= row[-1] - row[0]:
@@ -334,11 +405,9 @@ def _measured_slope(circles: Circles, first: npt.NDArray, step: float, free: boo
 
 def _lagged(z: npt.NDArray, row: npt.NDArray, lag: int) -> npt.NDArray:
     """Mean of z at row r + lag times the conjugate of z at row r: its angle is the turning.  -> (pairs,)"""
-    dense = np.zeros((row[-1] - row[0] + 1, z.shape[1]), complex)
-    dense[row - row[0]] = z
-    products = dense[lag:] * dense[:-lag].conj()
-    n_product = np.isin(row + lag, row).sum()
-    return products.sum(axis=0) / max(n_product, 1)
+    _, later, earlier = np.intersect1d(row, row + lag, assume_unique=True, return_indices=True)
+    products = z[later] * z[earlier].conj()
+    return products.sum(axis=0) / max(len(products), 1)
 
 
 # Where row 0 stands
@@ -413,8 +482,9 @@ def _polished(sample: Sample, fit: Fit, names: list[str]) -> Fit:
     longest = 2.0 if "base" in names else np.inf
     best = sample.error(fit)
     for _ in range(12):  # Gauss-Newton
-        derivative = np.stack([_derivative(sample, fit, name) for name in names], axis=1)  # (t * d, names)
-        rest = (sample.values - fit.rows(sample.row, sample.d_model)).ravel()
+        by_name = fit.derivatives(sample.row, sample.d_model)
+        derivative = np.stack([by_name[name].ravel() for name in names], axis=1)  # (t * d, names)
+        rest = (sample.values - fit.scale * by_name["scale"]).ravel()
         move = np.clip(np.linalg.lstsq(derivative, rest, rcond=None)[0], -longest, longest)
         moved = fit
         for name, distance in zip(names, move, strict=True):
@@ -436,13 +506,6 @@ def _is_whole(number: float, sd: float) -> bool:
     """Is it a whole number, as far as its standard deviation and the rounding of float32 tell?"""
     whole = round(number)
     return abs(number - whole) <= 6 * sd + 1e-5 + 1e-7 * abs(whole)
-
-
-def _derivative(sample: Sample, fit: Fit, name: str) -> Floats:
-    """How the rows of a fit change with one of its numbers; for the base, with its logarithm.  -> (t * d,)"""
-    up = fit.moved(name, 1e-5).rows(sample.row, sample.d_model)
-    down = fit.moved(name, -1e-5).rows(sample.row, sample.d_model)
-    return ((up - down) / 2e-5).ravel()
 
 
 # What a fit may be called

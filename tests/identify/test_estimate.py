@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from pe_lib.conventions import Convention
+from pe_lib.identify import estimate
 from pe_lib.identify.estimate import AS_MEASURED, Fit, Sample, fits, ranges, rounded
+from pe_lib.identify.identification import identify
 from pe_lib.sinusoidal import LAYOUTS, sinusoidal
 
 
@@ -160,3 +163,121 @@ def test_a_fit_moves_by_one_number():
     assert fit.moved("scale", -1).scale == -0.5 and fit.moved("step", 1).step == 2
     sample = Sample(fit.rows(np.arange(5), 6), np.arange(5))
     assert sample.error(fit) == 0 and sample.error(fit.moved("offset", 0.1)) > 0.01
+
+
+@pytest.mark.parametrize("d_model, odd", [(8, "error"), (7, "extra_sine"), (7, "truncate"), (7, "zero_column")])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_derivatives(layout, d_model, odd):
+    """As the rows change when a number is moved."""
+    fit, row = Fit(layout, odd, 50.0, 3.0, 0.5, 0.9, 0.0, schedule="tensor2tensor"), np.arange(20)
+    for name, derivative in fit.derivatives(row, d_model).items():
+        change = fit.moved(name, 1e-5).rows(row, d_model) - fit.moved(name, -1e-5).rows(row, d_model)
+        np.testing.assert_allclose(derivative, change / 2e-5, atol=1e-6)
+
+
+# Of many entries a few rows are looked at first
+
+
+def right(table, rng):
+    return table
+
+
+def float32(table, rng):
+    return table.astype(np.float32)
+
+
+def float16(table, rng):
+    return table.astype(np.float16)
+
+
+def noisy(table, rng):
+    return table + 1e-3 * rng.normal(size=table.shape)
+
+
+def wrong_entry(table, rng):
+    table[301, 7] += 0.3
+    return table
+
+
+def wrong_row(table, rng):
+    table[301] = rng.normal(size=table.shape[1])
+    return table
+
+
+def wrong_first_row(table, rng):
+    table[0] = rng.normal(size=table.shape[1])
+    return table
+
+
+def wrong_column(table, rng):
+    table[:, 7] = rng.normal(size=len(table))
+    return table
+
+
+def rows_of_zeros(table, rng):
+    table[[0, 1, 5, 16, 17]] = 0
+    return table
+
+
+MANY = {
+    "paper": Convention(),
+    "descending": Convention("halves_cos_first", offset=300.0, step=-1.0),
+    "a base of many digits": Convention("halves", base=31622.7766, scale=0.123456789, offset=17.0),
+    "an offset between positions": Convention(offset=0.37),
+    "a step of digits": Convention("halves", base=777.0, step=2.9),
+}
+STORED = (right, float32, float16, noisy, wrong_entry, wrong_row, wrong_first_row, wrong_column, rows_of_zeros)
+
+
+def identified(convention, stored):
+    return identify(stored(convention.table(400, 192), np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize("name", MANY)
+def test_a_few_rows_give_what_all_rows_give(name, stored, monkeypatch):
+    """A row between them that is wrong included, and the digits that only all rows have."""
+    first = identified(MANY[name], stored)
+    monkeypatch.setattr(estimate, "FEW", np.inf)
+    all_rows = identified(MANY[name], stored)
+    assert [first.layout, first.schedule, first.odd] == [all_rows.layout, all_rows.schedule, all_rows.odd]
+    assert (first.layout is None) == (stored in (wrong_row, wrong_first_row, wrong_column))
+    if first.layout is not None:
+        numbers = [[found.base, found.offset, found.scale, found.step] for found in (first, all_rows)]
+        # Polishing ends where the error falls by less than a millionth.
+        tolerance = 1e-9 if stored in (right, float32) else 3e-8
+        np.testing.assert_allclose(*numbers, rtol=tolerance, atol=tolerance)
+        assert first.error == pytest.approx(all_rows.error, rel=0.01, abs=1e-9)
+
+
+def test_the_few_rows_are_near_ones_and_pairs_of_every_distance():
+    sample = Sample(np.ones((1000, 2048)), np.arange(1000))  # the few are many entries still
+    few = sample.few()
+    assert len(few.row) < 32 and few.row[-1] == 999 and few.few() is few
+    assert all(np.isin(few.row + 2**k, few.row).sum() >= 2 for k in range(10))
+    short = Sample(np.ones((100, 64)), np.arange(100))
+    assert short.few() is short
+
+
+def test_all_rows_of_a_right_table_are_made_once_for_the_estimate_and_once_for_the_error(monkeypatch):
+    lengths = []
+    rows = Fit.rows
+
+    def counted(self, row, d_model):
+        lengths.append(len(row))
+        return rows(self, row, d_model)
+
+    monkeypatch.setattr(Fit, "rows", counted)
+    assert identify(sinusoidal(np.arange(1500), 256, dtype=np.float32)).base == 10_000
+    assert [length for length in lengths if length > 64] == [1024, 1500]
+    # Digits of a step are measured on all rows.
+    lengths.clear()
+    assert identify(sinusoidal(2.9 * np.arange(1500), 256, dtype=np.float32)).base == 10_000
+    assert lengths.count(1024) > 5
+
+
+def test_the_scale_is_that_of_all_rows():
+    values, _ = sample_of(sinusoidal(np.arange(1000), 256).astype(np.float32).astype(float))
+    fit = fits(values, np.arange(1000))[0][0]
+    rows = fit.rows(np.arange(1000), 256)
+    assert np.vdot(rows, values) / np.vdot(rows, rows) == pytest.approx(1, abs=1e-13)
