@@ -87,24 +87,31 @@ def as_table(table: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return table
 
 
-def identify_values(table: npt.NDArray[np.float64], *, wrong_angles: bool = False) -> Identification:
+def identify_values(
+    table: npt.NDArray[np.float64], *, wrong_angles: bool = False, grids: bool = True
+) -> Identification:
     """As `identify`, of values that were checked, but may be infinite or NaN.
 
-    With ``wrong_angles`` (see `estimate.fits`) later rows may leave the convention of the first.
+    With ``wrong_angles`` (see `estimate.fits`) later rows may leave the convention of the first.  Without ``grids``
+    none is looked for.
     """
     row = np.flatnonzero(table.any(axis=1))
     reason = _unknowable(table, row)
     if reason:
         return _none(table, f"cannot be known: {reason}")
     some = row[:MOST_ROWS]
-    largest = np.abs(table[some]).max()
-    size = largest * np.sqrt(np.mean((table[some] / largest) ** 2))  # squares neither overflow nor vanish
-    near, seen = fits(table[some] / size, some, wrong_angles=wrong_angles)
+    values = table[some]
+    largest = np.abs(values).max()
+    size = largest * np.sqrt(np.mean((values / largest) ** 2))  # squares neither overflow nor vanish
+    near, seen = fits(values / size, some, wrong_angles=wrong_angles)
     if not near:
-        return _grid(table) or _none(table, "learned or unknown", seen)
-    scale = _round_scale(near[0], size, table[some].size)
+        grid = _grid(table) if grids else None
+        return grid or _none(table, "learned or unknown", seen)
+    scale = _round_scale(near[0], size, values.size)
     fit = replace(near[0], scale=scale)
-    away = np.abs(table[row] - fit.rows(row, table.shape[1])).max(axis=1)  # (t,)
+    rest = fit.rows(row, table.shape[1])
+    rest -= table if len(row) == len(table) else table[row]
+    away = np.abs(rest, out=rest).max(axis=1)  # (t,)
     limit = 0.1 * abs(scale) + 10 * away[:MOST_ROWS].max()
     if not wrong_angles and away.max() > limit:
         first = row[(away > limit).argmax()]
@@ -134,7 +141,7 @@ def _unknowable(table: npt.NDArray, row: npt.NDArray) -> str:
         return "entries are NaN or infinite"
     if table.shape[1] < 2 or len(row) < 3:
         return "it takes 3 rows and 2 columns that are not zero to tell a wave from a constant"
-    if (table[row] == table[row[0]]).all():
+    if (table[row[:2]] == table[row[0]]).all() and (table[row] == table[row[0]]).all():
         return "all rows are the same, nothing depends on the position"
     return ""
 
@@ -195,7 +202,10 @@ def _grid_of_width(table: npt.NDArray, blocks: tuple[str, ...], width: int) -> I
     sines, cosines = block["sin w"], block["cos w"]
     if not np.allclose(sines[:width], sines[width : 2 * width], atol=0.05):
         return None
-    line = identify_values(np.hstack([sines, cosines])[:width])
+    # Position 0: sines are 0 and cosines 1.  Looking for a base takes much longer.
+    if np.mean(np.abs(sines[0])) > 0.3 or np.mean(np.abs(cosines[0] - 1)) > 0.3:
+        return None
+    line = identify_values(np.hstack([sines, cosines])[:width], grids=False)
     if line.error is None or line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):
         return None
     grid = (n_cell // width, width)
