@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pe_lib.identify.answer import in_a_line
@@ -13,15 +14,18 @@ from pe_lib.identify.findings import Finding, findings_in
 from pe_lib.identify.identification import Identification, identify_values
 from pe_lib.identify.source import FILES, named
 
+DELAY = 2.0  # seconds until a terminal is told that there is still something to do
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command.  -> 0 identified and nothing found, 1 unknown or findings, 2 unusable, 130 interrupted"""
     asked = _parser().parse_args(arguments)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what somebody else's code prints is no answer
-            evidence = gather(named(asked.source), asked.d_model, base=asked.base)
-        identification = identify_values(evidence.named)
-        findings = findings_in(evidence)
+        with _progress():
+            with contextlib.redirect_stdout(sys.stderr):  # what somebody else's code prints is no answer
+                evidence = gather(named(asked.source), asked.d_model, base=asked.base)
+            identification = identify_values(evidence.named)
+            findings = findings_in(evidence)
     except (OSError, ValueError, TypeError) as error:
         message = str(error) if asked.source in str(error) else f"{asked.source}: {error}"
         print(in_a_line(message), file=sys.stderr)
@@ -32,6 +36,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = _as_json if asked.json else _as_text
     print(text(asked.source, identification, findings))
     return int(identification.layout is None or bool(findings))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[None]:
+    """A line on a terminal from the second second on, erased at the end."""
+    stream = sys.stderr
+    said = []
+
+    def say() -> None:
+        said.append(stream.write("still trying conventions ..."))
+        stream.flush()
+
+    timer = threading.Timer(DELAY, say)
+    timer.daemon = True
+    if stream.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if said:
+            stream.write("\r\x1b[K")
+            stream.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

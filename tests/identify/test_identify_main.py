@@ -1,9 +1,12 @@
 """The command: its exit status and what it prints for every kind of source."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from safetensors.torch import save_file
 
 import pe_lib
 from pe_lib.conventions import CONVENTIONS
+from pe_lib.identify import __main__ as command
 from pe_lib.identify.__main__ import main
 from pe_lib.sinusoidal import misread
 
@@ -184,6 +188,41 @@ def test_command_for_machines(files):
     assert answer["identified"]["layout"] is None and answer["source"] == "wrong.npy"
     assert [finding["name"] for finding in answer["findings"]] == ["column"]
     assert set(answer["findings"][0]) == {"name", "says", "evidence", "fix"}
+
+
+class Terminal(io.StringIO):
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+
+@pytest.mark.parametrize("is_terminal, begins", [(True, "still trying conventions ..."), (False, "")])
+def test_a_terminal_is_told_that_it_takes_long(is_terminal, begins, files, capsys, monkeypatch):
+    terminal, gather = Terminal(is_terminal), command.gather
+
+    def slow(*arguments, **options):
+        deadline = time.monotonic() + (20 if is_terminal else 0.1)
+        while not terminal.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return gather(*arguments, **options)
+
+    monkeypatch.setattr(command, "DELAY", 0.0)
+    monkeypatch.setattr(command, "gather", slow)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["right.npy"]) == 0
+    assert terminal.getvalue() == (begins + "\r\x1b[K" if is_terminal else "")
+    assert capsys.readouterr().out.startswith("30 rows of 8 columns")
+
+
+def test_a_terminal_is_not_told_of_what_is_quick(files, monkeypatch):
+    monkeypatch.setattr(command, "DELAY", 1000.0)
+    monkeypatch.setattr(sys, "stderr", Terminal(True))
+    assert main(["right.npy"]) == 0 and sys.stderr.getvalue() == ""
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)
 
 
 @pytest.mark.slow
