@@ -80,6 +80,12 @@ def files(notebook: Notebook) -> dict[str, Path]:
     return {path.relative_to(PACKAGE).as_posix(): path for path in paths}
 
 
+def packages(notebook: Notebook) -> set[str]:
+    """The packages that lines of its code cells and `files` import, by their look: a word too many does no harm."""
+    texts = [*notebook.code, *(path.read_text() for path in files(notebook).values())]
+    return {name for text in texts for name in re.findall(r"(?m)^\s*(?:import|from) (\w+)", text)}
+
+
 def _names(text: str, word: str) -> bool:
     """Whether the word stands in the text; looked for as it is first, which takes a hundredth of the time."""
     return word in text and re.search(rf"\b{re.escape(word)}\b", text) is not None

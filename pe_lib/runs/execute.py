@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pe_lib import collection
-from pe_lib.runs.digest import versions_of
+from pe_lib.runs.digest import packages, versions_of
 from pe_lib.runs.folders import scratch
 from pe_lib.runs.notebook import read
 from pe_lib.runs.plan import Run
@@ -47,7 +47,7 @@ def execute(run: Run, cores: int = 1) -> Outcome:
     before = nbformat.v4.upgrade(nbformat.reads(run.source, as_version=4))  # gives an old notebook its cell ids
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    executed, raised = _with_papermill(before, run.changes)
+    executed, raised = _with_papermill(before, run.changes, _slow_modules(run))
     seconds = round(time.perf_counter() - clock, 3)
     executed.metadata.papermill.update(input_path=run.notebook, output_path=run.notebook)  # not a folder that is gone
     error = _first_error(executed, [cell.id for cell in before.cells], raised)
@@ -91,11 +91,24 @@ def _check_versions(run: Run) -> None:
         )
 
 
-def _with_papermill(notebook: Any, parameters: dict) -> tuple[Any, Exception | None]:
-    """The executed notebook, and what papermill raised.  Raises that if it left no notebook."""
+def _slow_modules(run: Run) -> list[str]:
+    """What the run is likely to import and takes long."""
+    from pe_lib.runs.forked import SLOW
+
+    used = packages(read(run.source))
+    return [module for package, modules in SLOW.items() if package in used for module in modules]
+
+
+def _with_papermill(notebook: Any, parameters: dict, modules: list[str]) -> tuple[Any, Exception | None]:
+    """The executed notebook, and what papermill raised.  Raises that if it left no notebook.
+
+    ``modules`` are imported before its kernel starts, once for all the runs of a worker.
+    """
     import nbformat
     import papermill
     from traitlets.config import Config
+
+    from pe_lib.runs.forked import ForkKernelManager
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the record says it better
     raised = None
@@ -114,7 +127,8 @@ def _with_papermill(notebook: Any, parameters: dict) -> tuple[Any, Exception | N
                 progress_bar=False,
                 start_timeout=300,  # seconds
                 resources={"metadata": {"path": str(start)}},  # papermill's cwd= would move this whole process
-                config=Config(KernelManager=sockets),
+                kernel_manager_class=ForkKernelManager,
+                config=Config(KernelManager=sockets, ForkKernelManager={"modules": modules}),
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except Exception as error:  # of the notebook's own code, of its kernel or of papermill

@@ -25,12 +25,15 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "1"))  # of each kind
 KINDS = ["driver", "interrupt", "worker", "kernel"]
-WORDS = {"worker": "spawn_main", "kernel": "ipykernel_launcher"}  # in the command line of such a process
+if sys.platform == "linux":
+    KINDS.append("program")  # of which the kernels are forks
 
 CELL = """
+import time
 from pathlib import Path
 with Path({log!r}).open("a") as log:
     log.write(f"{{seed}}\\n")
+time.sleep(0.5)
 """
 
 
@@ -78,11 +81,21 @@ class Ground:
         for process in psutil.process_iter():
             try:
                 ours = process.environ().get("TMPDIR") == str(self.temporary)
-                if ours and WORDS.get(kind, "") in " ".join(process.cmdline()):
+                if ours and kind in ("", kind_of(process)):
                     found.append(process)
             except psutil.Error:  # it has ended, or belongs to somebody else
                 continue
         return found
+
+
+def kind_of(process: psutil.Process) -> str:
+    """What it does for a grid, as its command line shows; that of a fork is the one of its program."""
+    words = " ".join(process.cmdline())
+    if "spawn_main" in words:
+        return "worker"
+    if "forked.py" in words and "forked.py" not in " ".join(process.parent().cmdline()):
+        return "program"
+    return "kernel" if "forked.py" in words or "ipykernel_launcher" in words else "other"
 
 
 @pytest.fixture
@@ -108,8 +121,8 @@ def hit(kind: str, driver: subprocess.Popen, ground: Ground) -> bool:
     elif kind == "interrupt":
         os.killpg(driver.pid, signal.SIGINT)
     else:
-        wait_until(lambda: ground.processes(kind) or driver.poll() is not None)
-        victims = ground.processes(kind)
+        victims: list[psutil.Process] = []
+        wait_until(lambda: victims.extend(ground.processes(kind)) or victims or driver.poll() is not None)
         if not victims:
             return False
         random.choice(victims).kill()
@@ -117,12 +130,13 @@ def hit(kind: str, driver: subprocess.Popen, ground: Ground) -> bool:
 
 
 def test_killed(ground):
-    ground = ground(2 * KILLS * len(KINDS) + 2)
+    ground = ground(5 * KILLS * len(KINDS))  # some are finished between two kills
     kinds = KINDS * KILLS
     random.shuffle(kinds)
     kept: dict[str, tuple] = {}  # what was finished at the last kill
     begun: dict[int, int] = {}  # how often those runs had begun by then
     while kinds:
+        assert len(ground.records()) < ground.number, "all runs are finished, and there is still something to kill"
         with ground.start() as driver:
             while kinds and one_more_is_finished(ground, len(kept), driver):
                 kept = ground.records()
