@@ -10,9 +10,9 @@ whole, its record: a JSON file with the parameters, the versions, the result and
 to `collection.report`.  A run whose record says ok for the same cells, parameters, code and data is kept.
 
 One way through: `notebook`, `limits` and `digest` (what is to be run, with which values, and of which code)
--> `plan` -> `cluster`, `crew` (who does a run) and `execute` (what a worker does) -> `store` (records, and their
-table) -> `status`, `summary` and `make_records` (the tables of data/results, from data/experiments.toml).  `folders`
-keeps two processes apart and removes what killed ones left.
+-> `plan` -> `cluster`, `crew` (who does a run), `execute` (what a worker does) and `forked` (its kernels) -> `store`
+(records, and their table) -> `status`, `summary` and `make_records` (the tables of data/results, from
+data/experiments.toml).  `folders` keeps two processes apart and removes what killed ones left.
 """
 
 from pe_lib.runs.cluster import run

@@ -1,8 +1,8 @@
 """Kernels that start at once: forks of a process that has imported what takes seconds to import; on Linux only.
 
-The file is both ends.  A worker imports it; and starts it as a program, which imports nothing of this package, so that
-each kernel reads the package as it is then.  A kernel has a namespace, an environment, a folder and a session of its
-own.  It ends with the program, and the program with the worker.
+The file is both ends.  A worker imports it, and starts it as a program, which imports nothing of this package: each
+kernel reads the package as it is then.  A kernel has a namespace, an environment, a folder and a session of its own.
+It ends with the program, and the program with the worker.
 """
 
 import atexit
@@ -16,7 +16,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
-from typing import Any
+from typing import Any, cast
 
 from ipykernel import kernelapp
 from jupyter_client.connect import KernelConnectionInfo
@@ -24,8 +24,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import List
 
-# What to import before the fork where a notebook uses one of these packages.  The first optimizer of a process imports
-# torch._dynamo.  Nothing that asks for the kernel when it is imported, as the backends of matplotlib do.
+# What to import before the fork where a notebook uses one of these packages.  The first optimizer of a process
+# imports torch._dynamo.  Nothing that asks for the kernel when it is imported, as the backends of matplotlib do.
 SLOW = {
     "matplotlib": ["matplotlib.figure", "matplotlib.projections"],
     "numpy": ["numpy"],
@@ -151,13 +151,14 @@ class ForkProvisioner(LocalProvisioner):
             "arguments": cmd[cmd.index("ipykernel_launcher") + 1 :],
             "environment": dict(kwargs["env"]),
             "folder": str(kwargs["cwd"]),
-            "modules": self.parent.modules,
+            "modules": cast(ForkKernelManager, self.parent).modules,
         }
         try:
-            self.process = PROGRAM.fork(request)
+            fork = PROGRAM.fork(request)
         except (OSError, EOFError):
             return await super().launch_kernel(cmd, **kwargs)
-        self.pid = self.pgid = self.process.pid  # it leads a session
+        self.process = cast(Any, fork)
+        self.pid = self.pgid = fork.pid  # it leads a session
         self.cwd = kwargs["cwd"]
         return self.connection_info
 
@@ -165,7 +166,7 @@ class ForkProvisioner(LocalProvisioner):
 class ForkKernelManager(AsyncKernelManager):
     """For nbclient's ``kernel_manager_class``.  ``modules`` are imported before the fork."""
 
-    modules = List().tag(config=True)
+    modules: List = List().tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
