@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from nbformat import v4, write
 
 DEFAULTS = "seed = 0\nlr = 1e-3\nencoding = 'nope'\nmask = True\nlengths = [4, 8]\nlimit = None"
@@ -54,6 +55,16 @@ def wait_until(happened) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.1)
+
+
+def kind_of(process: psutil.Process) -> str:
+    """What it does for a grid, as its command line shows; that of a fork is the one of its program."""
+    words = " ".join(process.cmdline())
+    if "spawn_main" in words:
+        return "worker"
+    if "forked.py" in words and "forked.py" not in " ".join(process.parent().cmdline()):
+        return "program"
+    return "kernel" if "forked.py" in words or "ipykernel_launcher" in words else "other"
 
 
 @contextlib.contextmanager

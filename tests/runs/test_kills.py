@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from runs_toys import HANGS, notebook, started, wait_until
+from runs_toys import HANGS, kind_of, notebook, started, wait_until
 
 from pe_lib.runs.plan import FIELDS
 
@@ -86,16 +86,6 @@ class Ground:
             except psutil.Error:  # it has ended, or belongs to somebody else
                 continue
         return found
-
-
-def kind_of(process: psutil.Process) -> str:
-    """What it does for a grid, as its command line shows; that of a fork is the one of its program."""
-    words = " ".join(process.cmdline())
-    if "spawn_main" in words:
-        return "worker"
-    if "forked.py" in words and "forked.py" not in " ".join(process.parent().cmdline()):
-        return "program"
-    return "kernel" if "forked.py" in words or "ipykernel_launcher" in words else "other"
 
 
 @pytest.fixture

@@ -19,7 +19,11 @@ from pe_lib.runs.plan import grid, plan
 from pe_lib.runs.store import store
 from pe_lib.runs.summary import aligned
 
-KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # the parent of the kernel is the worker
+KILL = """\
+import psutil, time
+workers = [process for process in psutil.Process().parents() if "spawn_main" in " ".join(process.cmdline())]
+workers[0].kill()
+time.sleep(3000)"""
 
 
 @pytest.mark.parametrize(
