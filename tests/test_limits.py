@@ -46,9 +46,9 @@ def seconds(path):
 
 
 def work(point):
-    """What is to be trained, in steps of 16 tokens of 64 columns."""
+    """What is to be trained, in steps of 16 tokens of 64 columns; a live step is one of each of several models."""
     size = point.get("length", 1) * point.get("d_model", 1) / (16 * 64)
-    return point.get("steps", 0) * len(point.get("seeds", [])) * max(1, size)
+    return point.get("steps", 0) * len(point.get("seeds", [])) * max(1, size) + 5 * point.get("live_steps", 0)
 
 
 def named(path, point):
