@@ -38,7 +38,7 @@ unit: .venv/installed  ## unit tests that are not slow, and the examples in docs
 sweep: .venv/installed  ## every tutorial at hundreds of parameters inside its limits, an hour or two; NB=... for one
 	POINTS=400 $(BIN)/python -m pytest -n auto tests/test_limits.py $(if $(NB),-k $(basename $(notdir $(NB))))
 
-kills: .venv/installed  ## a grid, of which each kind of process is killed twenty times each: ten minutes
+kills: .venv/installed  ## a grid, of which each kind of process is killed twenty times: ten minutes
 	KILLS=20 $(BIN)/python -m pytest -s tests/runs/test_kills.py -k test_killed
 
 execute: .venv/installed  ## execute a notebook and store its outputs: make execute NB=notebooks/04_frequencies.ipynb

@@ -46,9 +46,9 @@ def seconds(path):
 
 
 def work(point):
-    """What is to be trained, in steps of 16 tokens of 64 columns; a live step is one of each of several models."""
+    """What is to be trained, in steps of 16 tokens of 64 columns."""
     size = point.get("length", 1) * point.get("d_model", 1) / (16 * 64)
-    return point.get("steps", 0) * len(point.get("seeds", [])) * max(1, size) + 5 * point.get("live_steps", 0)
+    return point.get("steps", 0) * len(point.get("seeds", [])) * max(1, size)
 
 
 def named(path, point):

@@ -15,6 +15,7 @@ from pe_lib.identify.identification import Identification, identify_values
 from pe_lib.identify.source import FILES, named
 
 DELAY = 2.0  # seconds until a terminal is told that there is still something to do
+ERASE = "\r\x1b[K"  # to the start of the line and away with it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,24 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[None]:
-    """A line on a terminal from the second second on, erased at the end."""
+    """A line on a terminal after `DELAY`, erased at the end."""
     stream = sys.stderr
-    said = []
+    if not stream.isatty():
+        yield
+        return
+    said = threading.Event()
 
     def say() -> None:
-        said.append(stream.write("still trying conventions ..."))
+        stream.write("still trying conventions ...")
         stream.flush()
+        said.set()
 
     timer = threading.Timer(DELAY, say)
     timer.daemon = True
-    if stream.isatty():
-        timer.start()
+    timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        if said:
-            stream.write("\r\x1b[K")
+        timer.join()  # it may be saying it just now
+        if said.is_set():
+            stream.write(ERASE)
             stream.flush()
 
 

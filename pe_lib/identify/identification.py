@@ -109,9 +109,7 @@ def identify_values(
         return grid or _none(table, "learned or unknown", seen)
     scale = _round_scale(near[0], size, values.size)
     fit = replace(near[0], scale=scale)
-    rest = fit.rows(row, table.shape[1])
-    rest -= table if len(row) == len(table) else table[row]
-    away = np.abs(rest, out=rest).max(axis=1)  # (t,)
+    away = np.abs(table[row] - fit.rows(row, table.shape[1])).max(axis=1)  # (t,)
     limit = 0.1 * abs(scale) + 10 * away[:MOST_ROWS].max()
     if not wrong_angles and away.max() > limit:
         first = row[(away > limit).argmax()]
@@ -141,7 +139,7 @@ def _unknowable(table: npt.NDArray, row: npt.NDArray) -> str:
         return "entries are NaN or infinite"
     if table.shape[1] < 2 or len(row) < 3:
         return "it takes 3 rows and 2 columns that are not zero to tell a wave from a constant"
-    if (table[row[:2]] == table[row[0]]).all() and (table[row] == table[row[0]]).all():
+    if (table[row] == table[row[0]]).all():
         return "all rows are the same, nothing depends on the position"
     return ""
 
@@ -202,8 +200,9 @@ def _grid_of_width(table: npt.NDArray, blocks: tuple[str, ...], width: int) -> I
     sines, cosines = block["sin w"], block["cos w"]
     if not np.allclose(sines[:width], sines[width : 2 * width], atol=0.05):
         return None
-    # Position 0: sines are 0 and cosines 1.  Looking for a base takes much longer.
-    if np.mean(np.abs(sines[0])) > 0.3 or np.mean(np.abs(cosines[0] - 1)) > 0.3:
+    # Pair 0 turns by one radian a cell, whatever the base; to look for a base takes much longer.
+    wave = np.exp(1j * np.arange(3))
+    if np.abs(cosines[:3, 0] + 1j * sines[:3, 0] - wave).max() > 0.3:
         return None
     line = identify_values(np.hstack([sines, cosines])[:width], grids=False)
     if line.error is None or line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):

@@ -82,7 +82,7 @@ def files(notebook: Notebook) -> dict[str, Path]:
 
 def packages(notebook: Notebook) -> set[str]:
     """The packages that lines of its code cells and `files` import, by their look: a word too many does no harm."""
-    texts = [*notebook.code, *(path.read_text() for path in files(notebook).values())]
+    texts = [*notebook.code, *(path.read_text(encoding="utf-8") for path in files(notebook).values())]
     return {name for text in texts for name in re.findall(r"(?m)^\s*(?:import|from) (\w+)", text)}
 
 

@@ -60,7 +60,7 @@ def _next_kernel(worker: Connection) -> dict:
         except EOFError:
             os._exit(0)
         for module in request["modules"]:
-            with contextlib.suppress(ImportError):  # the notebook will say so
+            with contextlib.suppress(Exception):  # the notebook will say so
                 importlib.import_module(module)
         process = os.fork()
         if process == 0:

@@ -6,6 +6,8 @@ import torch
 
 from pe_lib.controls import control
 from pe_lib.conventions import CONVENTIONS, Convention, GridConvention
+from pe_lib.identify import identification
+from pe_lib.identify.estimate import fits
 from pe_lib.identify.identification import identify, identify_values
 from pe_lib.identify.rounding import ROUNDINGS, rows_of
 from pe_lib.sinusoidal import LAYOUTS, ODD, SCHEDULES, frequencies, misread, sinusoidal
@@ -351,6 +353,30 @@ def test_what_is_no_grid():
     assert identify(CONVENTIONS["mae"].table((5, 6), 16) + noise).layout is not None
     assert identify(0.93 * CONVENTIONS["mae"].table((5, 6), 16) + noise).layout is None
     assert identify(CONVENTIONS["mae"].table((2, 9), 16)).layout is None  # too few rows
+
+
+def nearly_constant(rng):
+    """Every width is that of a grid whose lines repeat."""
+    columns = np.repeat([0.0, 1.0, 0.0, 1.0], 16)
+    return columns + 1e-3 * rng.normal(size=(1440, 64))
+
+
+def raised(rng):
+    return CONVENTIONS["mae"].table((32, 40), 256) + 0.03
+
+
+@pytest.mark.parametrize("table, most", [(nearly_constant, 1), (raised, 9)])
+def test_what_looks_like_a_grid_is_given_up_soon(table, most, rng, monkeypatch):
+    """Each look for a base may take half a second; lines of a grid are not grids, and begin at position 0."""
+    looks = []
+
+    def counted(values, row, **options):
+        looks.append(len(row))
+        return fits(values, row, **options)
+
+    monkeypatch.setattr(identification, "fits", counted)
+    assert identify(table(rng)).layout is None
+    assert len(looks) <= most
 
 
 def test_nothing_found_has_no_fields():
