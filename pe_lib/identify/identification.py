@@ -87,13 +87,10 @@ def as_table(table: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return table
 
 
-def identify_values(
-    table: npt.NDArray[np.float64], *, wrong_angles: bool = False, grids: bool = True
-) -> Identification:
+def identify_values(table: npt.NDArray[np.float64], *, wrong_angles: bool = False) -> Identification:
     """As `identify`, of values that were checked, but may be infinite or NaN.
 
-    With ``wrong_angles`` (see `estimate.fits`) later rows may leave the convention of the first.  Without ``grids``
-    none is looked for.
+    With ``wrong_angles`` (see `estimate.fits`) later rows may leave the convention of the first.
     """
     row = np.flatnonzero(table.any(axis=1))
     reason = _unknowable(table, row)
@@ -105,8 +102,7 @@ def identify_values(
     size = largest * np.sqrt(np.mean((values / largest) ** 2))  # squares neither overflow nor vanish
     near, seen = fits(values / size, some, wrong_angles=wrong_angles)
     if not near:
-        grid = _grid(table) if grids else None
-        return grid or _none(table, "learned or unknown", seen)
+        return _grid(table) or _none(table, "learned or unknown", seen)
     scale = _round_scale(near[0], size, values.size)
     fit = replace(near[0], scale=scale)
     away = np.abs(table[row] - fit.rows(row, table.shape[1])).max(axis=1)  # (t,)
@@ -204,7 +200,7 @@ def _grid_of_width(table: npt.NDArray, blocks: tuple[str, ...], width: int) -> I
     wave = np.exp(1j * np.arange(3))
     if np.abs(cosines[:3, 0] + 1j * sines[:3, 0] - wave).max() > 0.3:
         return None
-    line = identify_values(np.hstack([sines, cosines])[:width], grids=False)
+    line = identify_values(np.hstack([sines, cosines])[:width])
     if line.error is None or line.layout != "halves" or (line.offset, line.scale, line.step) != (0, 1, 1):
         return None
     grid = (n_cell // width, width)

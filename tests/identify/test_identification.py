@@ -367,7 +367,7 @@ def raised(rng):
 
 @pytest.mark.parametrize("table, most", [(nearly_constant, 1), (raised, 9)])
 def test_what_looks_like_a_grid_is_given_up_soon(table, most, rng, monkeypatch):
-    """Each look for a base may take half a second; lines of a grid are not grids, and begin at position 0."""
+    """Each look for a base may take half a second; a line must begin as one before."""
     looks = []
 
     def counted(values, row, **options):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import psutil
@@ -97,6 +98,13 @@ def has_ended(process):
         return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_a_kernel_counts_as_dead_with_its_program():
+    """It ends within a second, and may be there as a zombie for ever where nobody waits for it."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as program:
+        program.wait()
+    assert forked.Fork(os.getpid(), program).poll() == 1
 
 
 def test_where_no_fork_succeeds(run, monkeypatch):
