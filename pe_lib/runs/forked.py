@@ -7,6 +7,7 @@ It ends with the program, and the program with the worker.
 
 import atexit
 import contextlib
+import ctypes
 import importlib
 import os
 import signal
@@ -33,6 +34,7 @@ SLOW = {
     "scipy": ["scipy.special"],
     "torch": ["torch", "torch._dynamo"],
 }
+PR_SET_PDEATHSIG = 1  # of Linux: prctl(2)
 INLINE = "module://matplotlib_inline.backend_inline"  # what a kernel tells matplotlib unless told otherwise
 
 
@@ -44,10 +46,11 @@ def main() -> None:
     worker = Connection(os.dup(0))
     os.environ.setdefault("MPLBACKEND", INLINE)  # matplotlib reads it when it is imported
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel that has ended
+    program = os.getpid()
     request = _next_kernel(worker)
+    _end_with(program)
     _leave_program(request)
-    parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # with which a kernel ends
-    kernelapp.launch_new_instance([*request["arguments"], parent])
+    kernelapp.launch_new_instance([*request["arguments"], f"--IPKernelApp.parent_handle={program}"])
     atexit._run_exitfuncs()
     os._exit(0)  # to take all apart that was imported would copy it first, which takes seconds
 
@@ -67,6 +70,16 @@ def _next_kernel(worker: Connection) -> dict:
             worker.close()
             return request
         worker.send(process)
+
+
+def _end_with(program: int) -> None:
+    """Let this process be killed when its parent ends; end it now if that has happened.
+
+    ipykernel looks for its parent too, but does not begin to where that is gone already.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != program:
+        os._exit(1)
 
 
 def _leave_program(request: dict) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import psutil
 import pytest
-from runs_toys import notebook, wait_until
+from runs_toys import HANGS, notebook, wait_until
 
 from pe_lib import runs
 from pe_lib.runs import forked
@@ -98,6 +98,24 @@ def has_ended(process):
         return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+ORPHAN = """\
+import os, time
+from pe_lib.runs import forked
+parent = os.getpid()
+if os.fork():
+    time.sleep({parent_lives})
+    os._exit(0)
+time.sleep({child_waits})
+forked._end_with(parent)
+time.sleep(3000)"""
+
+
+@pytest.mark.parametrize(("parent_lives", "child_waits"), [(0, 2), (2, 0)], ids=["gone already", "goes later"])
+def test_a_kernel_ends_with_its_program_whenever_that_ends(parent_lives, child_waits):
+    code = ORPHAN.format(parent_lives=parent_lives, child_waits=child_waits)
+    subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=HANGS, check=True)  # waits for both
 
 
 def test_a_kernel_counts_as_dead_with_its_program():
