@@ -5,11 +5,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 TUTORIALS := $(sort $(wildcard notebooks/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 3600
+UNTIMED := -q --benchmark-disable -m "not slow" $(wildcard benchmarks/bench_*.py)
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 # The limit of a cell is for one that hangs: a busy machine takes ten times as long.
-.PHONY: help notebooks test elsewhere quick lint types unit sweep kills execute tables records lab clean
+.PHONY: help notebooks test elsewhere quick lint types unit sweep kills execute tables records benchmarks lab clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -21,6 +22,7 @@ quick: lint types unit  ## format, lint, types, and the unit tests that are not 
 
 test: lint types  ## every check: also the slow tests, notebooks against their stored outputs and with other parameters
 	$(BIN)/python -m pytest -n auto --dist loadscope --durations 5 --doctest-modules $(NBVAL) tests pe_lib $(TUTORIALS)
+	$(BIN)/python -m pytest $(UNTIMED)
 
 elsewhere: .venv/installed  ## fast tests and notebooks as on other processors: less of NumPy, PyTorch and BLAS, other threads, locale, time zone
 	$(BIN)/python .ci/elsewhere.py
@@ -34,6 +36,7 @@ types: .venv/installed  ## the type checker on the package
 
 unit: .venv/installed  ## unit tests that are not slow, and the examples in docstrings
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --doctest-modules tests pe_lib
+	$(BIN)/python -m pytest $(UNTIMED)
 
 sweep: .venv/installed  ## every tutorial at hundreds of parameters inside its limits, an hour or two; NB=... for one
 	POINTS=400 $(BIN)/python -m pytest -n auto tests/test_limits.py $(if $(NB),-k $(basename $(notdir $(NB))))
@@ -50,11 +53,14 @@ tables: .venv/installed  ## renew what is generated: the tables of README and no
 records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
 	$(BIN)/python -m pe_lib.runs.make_records $(NAME)
 
+benchmarks: .venv/installed build/peers/installed  ## time everything against its floor into data/benchmarks.csv, on a machine that does nothing else
+	$(BIN)/python -m benchmarks
+
 lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 clean:  ## remove what the other targets made
-	rm -rf .venv build/notebooks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks build/peers .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt
@@ -62,4 +68,10 @@ clean:  ## remove what the other targets made
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing the packages of constraints.txt into .venv; this takes 2 to 5 minutes."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+# Beside .venv, not in it: what pe_lib needs stays as it is.
+build/peers/installed: benchmarks/peers.txt
+	rm -rf build/peers
+	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --requirement benchmarks/peers.txt
 	touch $@
