@@ -7,6 +7,7 @@ Vaswani et al. 2017, "Attention Is All You Need", arXiv 1706.03762, section 3.5.
 Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ SCHEDULES = ("paper", "tensor2tensor")
 LAYOUTS = ("interleaved", "halves", "halves_cos_first")
 ODD = ("error", "extra_sine", "zero_column", "truncate")
 READINGS = ("column", "doubled", "unpaired")
-BLOCK = 256  # rows that are made of one, by turning it: few enough to stay in the cache
+BLOCK = 256  # the most rows that are made of one, by turning it: few enough to stay in the cache
 
 
 def frequencies(d_model: int, base: float = 10_000.0, *, schedule: str = "paper", odd: str = "error") -> Floats:
@@ -70,7 +71,7 @@ def sinusoidal(
     dtype          of the result: float64 or float32
 
     Layouts are permutations of each other, schedules are not.  Angles are float64, so the error is below 1e-9 up to
-    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  Many whole positions, evenly
+    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  More than 64 whole positions, evenly
     spaced, are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale, and one
     beyond 1e6 may differ from the same asked for alone, as much as its angle is rounded.
 
@@ -87,8 +88,7 @@ def sinusoidal(
     scale = check.between("scale", scale, -largest, largest)
     table = np.zeros((*moved.shape, len(order)), name)
     columns = [_as_slice(np.flatnonzero(order // len(omega) == wave)) for wave in (0, 1)]  # of sines, of cosines
-    # Two blocks are as many rows as have to be made one by one.
-    if moved.ndim == 1 and len(moved) > 2 * BLOCK and _is_evenly_spaced(moved):
+    if moved.ndim == 1 and len(moved) > 64 and _is_evenly_spaced(moved):
         _turn(table, moved, omega, columns, scale)
     else:
         angle = moved[..., None] * omega  # (..., n_pair) radian
@@ -124,17 +124,19 @@ def _turn(table: NDArray[Any], pos: Floats, omega: Floats, columns: list[slice],
     With w = sin + i cos of each pair, w(p + q) = -i w(p) w(q): the shift by q tokens is one complex product.
     columns  of the sines and of the cosines
     """
+    # A block of b rows takes b turns, and its first row is made of two: b + 2 len(pos) / b rows of sines are fewest so.
+    block = min(BLOCK, math.isqrt(2 * len(pos)))
     precision = np.result_type(table, np.complex64)
     # The angle of a far position is rounded; not so that of a whole one below 2**29 times a float32, since 53 bits
     # hold it, and what is left is small.
     coarse = omega.astype(np.float32).astype(float)
-    first = -1j * _sin_and_cos(pos[::BLOCK], coarse) * _sin_and_cos(pos[::BLOCK], omega - coarse)  # (blocks, n_pair)
+    first = -1j * _sin_and_cos(pos[::block], coarse) * _sin_and_cos(pos[::block], omega - coarse)  # (blocks, n_pair)
     first = (scale * first).astype(precision)
-    turn = (-1j * _sin_and_cos((pos[1] - pos[0]) * np.arange(BLOCK), omega)).astype(precision)  # (BLOCK, n_pair)
+    turn = (-1j * _sin_and_cos((pos[1] - pos[0]) * np.arange(block), omega)).astype(precision)  # (block, n_pair)
     # Side by side, sine and cosine lie in memory as a complex number does.
     in_place = (columns[0].start, columns[1].start, table.shape[1]) == (0, 1, 2 * len(omega))
-    for w, start in zip(first, range(0, len(pos), BLOCK), strict=True):
-        rows = table[start : start + BLOCK]
+    for w, start in zip(first, range(0, len(pos), block), strict=True):
+        rows = table[start : start + block]
         waves = np.multiply(w, turn[: len(rows)], out=rows.view(precision) if in_place else None)
         if not in_place:
             _write(rows, columns, waves.real, waves.imag)
