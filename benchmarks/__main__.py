@@ -51,7 +51,12 @@ def measure() -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "times.json"
         options = ["-q", "-W", "default", "-p", "no:cacheprovider", f"--benchmark-json={target}"]
-        options += ["--benchmark-max-time=0.3", "--benchmark-columns=min,median,rounds", "--benchmark-sort=fullname"]
+        options += [
+            "--benchmark-max-time=0.3",
+            "--benchmark-min-rounds=10",
+            "--benchmark-columns=min,median,rounds",
+            "--benchmark-sort=fullname",
+        ]
         subprocess.run([sys.executable, "-m", "pytest", *options, *sorted(HERE.glob("bench_*.py"))], check=True)
         return json.loads(target.read_text())["benchmarks"]
 

@@ -71,9 +71,9 @@ def sinusoidal(
     dtype          of the result: float64 or float32
 
     Layouts are permutations of each other, schedules are not.  Angles are float64, so the error is below 1e-9 up to
-    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  More than 64 whole positions, evenly
-    spaced, are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale, and one
-    beyond 1e6 may differ from the same asked for alone, as much as its angle is rounded.
+    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  More than 64 whole positions,
+    evenly spaced, are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale,
+    and one beyond 1e6 may differ from the same asked for alone, as much as its angle is rounded.
 
     >>> sinusoidal([0, 1], 4).round(2).tolist()
     [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.01, 1.0]]
@@ -124,7 +124,7 @@ def _turn(table: NDArray[Any], pos: Floats, omega: Floats, columns: list[slice],
     With w = sin + i cos of each pair, w(p + q) = -i w(p) w(q): the shift by q tokens is one complex product.
     columns  of the sines and of the cosines
     """
-    # A block of b rows takes b turns, and its first row is made of two: b + 2 len(pos) / b rows of sines are fewest so.
+    # A block of b rows takes b turns, and its first row is made of two: b + 2 len(pos) / b is least here.
     block = min(BLOCK, math.isqrt(2 * len(pos)))
     precision = np.result_type(table, np.complex64)
     # The angle of a far position is rounded; not so that of a whole one below 2**29 times a float32, since 53 bits
