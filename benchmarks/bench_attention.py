@@ -34,17 +34,23 @@ def attention(encoding, x, qkv, *, fused):
     x, block = encoding.embed(x, pos), encoding.block(0)
     q, k = block.turn(q, k, pos, pos)
     bias = block.bias(q, k, pos, pos)
-    hidden = torch.ones(len(pos), len(pos), dtype=torch.bool).triu(1)
-    if fused and bias is None:
-        return x, scaled_dot_product_attention(q, k, v, is_causal=True)
     if fused:
-        # Both at once are not accepted: a bias has to hide the later keys itself.
-        mask = bias.masked_fill(hidden, -torch.inf)
-        return x, scaled_dot_product_attention(q, k, v, attn_mask=mask.expand(1, N_HEAD, -1, -1))
+        return x, fused_attention(q, k, v, None if bias is None else hide_later(bias))
     score = q @ k.mT / q.shape[-1] ** 0.5
     if bias is not None:
         score = score + bias
-    return x, score.masked_fill(hidden, -torch.inf).softmax(dim=-1) @ v
+    return x, hide_later(score).softmax(dim=-1) @ v
+
+
+def hide_later(score):
+    return score.masked_fill(torch.ones(score.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+
+
+def fused_attention(q, k, v, mask):
+    # PyTorch's documentation allows a mask or is_causal, not both: so a bias has to hide the later keys itself.
+    if mask is None:
+        return scaled_dot_product_attention(q, k, v, is_causal=True)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask.expand(1, N_HEAD, -1, -1))
 
 
 def alibi_as_a_column(encoding, qkv):
@@ -62,30 +68,41 @@ def alibi_as_a_column(encoding, qkv):
     return scaled_dot_product_attention(q, k, v, is_causal=True, scale=e**-0.5)[..., :e]
 
 
+# The ways of one length one after another: what changes in the machine meets them alike.
+@pytest.mark.parametrize("way", ["fused", "plain"])
 @pytest.mark.parametrize(("name", "seq_len"), CASES)
-@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
-def test_attention(timed, name, seq_len, fused):
+def test_attention(timed, way, name, seq_len):
     encoding, x, qkv = inputs(name, seq_len)
+    fused = way == "fused"
     with torch.no_grad():
         torch.manual_seed(0)  # of encodings that draw positions
         given = attention(encoding, x, qkv, fused=fused)[1]
         torch.manual_seed(0)
         plain = attention(encoding, x, qkv, fused=False)[1]
         torch.testing.assert_close(given, plain, atol=1e-5, rtol=1e-4)
-        case = f"{name}, {'fused' if fused else 'plain'}"
+        case = f"{name}, {way}"
         floor = case == "nope, fused"
         timed(lambda: attention(encoding, x, qkv, fused=fused), "attention", case, sizes(seq_len), floor=floor)
 
 
+@pytest.mark.parametrize("way", ["as a column", "bias given"])
 @pytest.mark.parametrize(
     "seq_len", [128, *[pytest.param(seq_len, marks=pytest.mark.slow) for seq_len in (512, 2048)]]
 )
-def test_alibi_as_a_column(timed, seq_len):
+def test_alibi(timed, way, seq_len):
+    """As one more column of the keys, and with a bias that was made before, for all calls."""
     encoding, x, qkv = inputs("alibi", seq_len)
+    pos = encoding.positions(seq_len)
+    mask = hide_later(encoding.bias(*qkv[:2], pos, pos))
+    ways = {
+        "as a column": lambda: alibi_as_a_column(encoding, qkv),
+        "bias given": lambda: fused_attention(*qkv, mask),
+    }
     with torch.no_grad():
         plain = attention(encoding, x, qkv, fused=False)[1]
-        torch.testing.assert_close(alibi_as_a_column(encoding, qkv), plain, atol=1e-4, rtol=1e-4)
-        timed(lambda: alibi_as_a_column(encoding, qkv), "attention", "alibi, as a column", sizes(seq_len))
+        # The products of the column are larger, and so is what their roundings come to.
+        torch.testing.assert_close(ways[way](), plain, atol=1e-4, rtol=1e-4)
+        timed(ways[way], "attention", f"alibi, {way}", sizes(seq_len))
 
 
 def sizes(seq_len):

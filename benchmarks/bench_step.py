@@ -66,8 +66,9 @@ WAYS = {
 }
 
 
+# The ways of one size one after another: what changes in the machine meets them alike.
+@pytest.mark.parametrize("way", ["products", *WAYS])
 @pytest.mark.parametrize(("batch", "n_layer"), SIZES)
-@pytest.mark.parametrize("way", [*WAYS, "products"])
 def test_step(timed, peer, way, batch, n_layer):
     sizes = {"batch": batch, "n_head": N_HEAD, "seq_len": SEQ_LEN, "width": WIDTH, "n_layer": n_layer}
     if way == "products":

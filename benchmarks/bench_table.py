@@ -36,12 +36,29 @@ def float32_angles(seq_len, width, dtype):
     return table
 
 
+def torch_fill(seq_len, width, dtype):
+    """Here PyTorch gets new memory in smaller pages than NumPy does, which takes longer."""
+    return torch.full((seq_len, width), 0.5)
+
+
+# What makes a table, in which types, and in which schedule and columns of sines and cosines.
+HALVES = "tensor2tensor", lambda width: (slice(0, width // 2), slice(width // 2, width))
+PAIRS = "paper", lambda width: (slice(0, None, 2), slice(1, None, 2))
 WAYS = {
-    "fill": (fill, ("float64", "float32")),
-    "pe_lib": (pe_lib, ("float64", "float32")),
-    "formula": (formula, ("float64",)),
-    "float32 angles": (float32_angles, ("float32",)),
+    "fill": (fill, ("float64", "float32"), None),
+    "fill, PyTorch": (torch_fill, ("float32",), None),
+    "pe_lib": (pe_lib, ("float64", "float32"), PAIRS),
+    "formula": (formula, ("float64",), PAIRS),
+    "float32 angles": (float32_angles, ("float32",), PAIRS),
+    "transformers": (None, ("float32",), HALVES),
 }
+
+
+def transformers(peer):
+    """Fairseq's table as that library has it: float32 angles, all sines, then all cosines."""
+    m2m = peer("transformers.models.m2m_100.modeling_m2m_100")
+    make = m2m.M2M100SinusoidalPositionalEmbedding.get_embedding
+    return lambda seq_len, width, dtype: make(seq_len, width)
 
 
 def exact(pos, width, schedule="paper"):
@@ -52,39 +69,26 @@ def exact(pos, width, schedule="paper"):
     return np.sin(angle), np.cos(angle)  # each (t, width/2)
 
 
-def error(table, waves, columns):
-    """The largest error in the last rows of a table.  columns: those of its sines and of its cosines"""
-    rows = np.asarray(table)[-len(waves[0]) :]
-    return max(float(np.abs(rows[:, at] - wave).max()) for at, wave in zip(columns, waves, strict=True))
-
-
-def errors(make, columns, schedule="paper"):
-    """The largest of the first 1,000 positions, and of the last 1,000 before `FAR`."""
-    width = 8
-    return {
-        name: error(make(end, width), exact(np.arange(end - 1000, end), width, schedule), columns)
-        for name, end in (("error_near", 1000), ("error_far", FAR))
-    }
-
-
-@pytest.mark.parametrize(("seq_len", "width"), SIZES)
-@pytest.mark.parametrize(("way", "dtype"), [(way, dtype) for way in WAYS for dtype in WAYS[way][1]])
-def test_table(timed, way, dtype, seq_len, width):
-    make = WAYS[way][0]
+def errors(make, schedule, columns, width=64):
+    """The largest of the last 1,000 rows of two tables, a short one and one that ends at `FAR`."""
     wrong = {}
-    if way != "fill":
-        wrong = errors(lambda *shape: make(*shape, dtype), (slice(0, None, 2), slice(1, None, 2)))
+    for name, end in (("error_near", 1000), ("error_far", FAR)):
+        rows = np.asarray(make(end, width))[-1000:]
+        waves = exact(np.arange(end - 1000, end), width, schedule)
+        parts = zip(columns(width), waves, strict=True)
+        wrong[name] = max(float(np.abs(rows[:, at] - wave).max()) for at, wave in parts)
+    return wrong
+
+
+# The ways of one size one after another: what changes in the machine meets them alike.
+@pytest.mark.parametrize(("way", "dtype"), [(way, dtype) for way in WAYS for dtype in WAYS[way][1]])
+@pytest.mark.parametrize(("seq_len", "width"), SIZES)
+def test_table(timed, peer, way, dtype, seq_len, width):
+    make, _, kind = WAYS[way]
+    if make is None:
+        make = transformers(peer)
+    wrong = errors(lambda *shape: make(*shape, dtype), *kind) if kind else {}
     if way == "pe_lib":
         assert max(wrong.values()) < (1e-9 if dtype == "float64" else 3e-7)
     sizes = {"dtype": dtype, "seq_len": seq_len, "width": width}
     timed(lambda: make(seq_len, width, dtype), "table", way, sizes, floor=way == "fill", **wrong)
-
-
-@pytest.mark.parametrize(("seq_len", "width"), SIZES)
-def test_transformers(timed, peer, seq_len, width):
-    """Fairseq's table, in the words of transformers: float32 angles, all sines, then all cosines."""
-    m2m = peer("transformers.models.m2m_100.modeling_m2m_100")
-    make = m2m.M2M100SinusoidalPositionalEmbedding.get_embedding
-    wrong = errors(make, (slice(0, 4), slice(4, 8)), "tensor2tensor")
-    sizes = {"dtype": "float32", "seq_len": seq_len, "width": width}
-    timed(lambda: make(seq_len, width), "table", "transformers", sizes, **wrong)
