@@ -53,14 +53,14 @@ tables: .venv/installed  ## renew what is generated: the tables of README and no
 records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
 	$(BIN)/python -m pe_lib.runs.make_records $(NAME)
 
-benchmarks: .venv/installed build/peers/installed  ## time everything against its floor into data/benchmarks.csv, on a machine that does nothing else
+benchmarks: build/peers/installed  ## time everything against its floor into data/benchmarks.csv, on a machine that does nothing else
 	$(BIN)/python -m benchmarks
 
 lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 clean:  ## remove what the other targets made
-	rm -rf .venv build/notebooks build/peers .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks build/peers .benchmarks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt
@@ -71,7 +71,9 @@ clean:  ## remove what the other targets made
 	touch $@
 
 # Beside .venv, not in it: what pe_lib needs stays as it is.
-build/peers/installed: benchmarks/peers.txt
+build/peers/installed: benchmarks/peers.txt .venv/installed
+	rm -rf build/peers.new
+	$(BIN)/python -m pip install --quiet --no-deps --target build/peers.new --requirement benchmarks/peers.txt
 	rm -rf build/peers
-	$(BIN)/python -m pip install --quiet --no-deps --target build/peers --requirement benchmarks/peers.txt
+	mv build/peers.new build/peers
 	touch $@

@@ -2,14 +2,15 @@
 
     python -m benchmarks
 
-On a machine that does nothing else, from a clean git tree.  Rows of other processors stay in the file.
+On a machine that does nothing else, from a clean git tree.  The file is of one machine, written whole at the end.
 """
 
 import json
-import re
+import os
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -21,26 +22,38 @@ from pe_lib.runs.origin import origin, refuse_unclean
 from pe_lib.training import versions
 
 HERE = Path(__file__).parent
+PEERS = HERE.parent / "build" / "peers"
 TARGET = DATA / "benchmarks.csv"
 TIMES = 5  # the whole from the beginning, so that what changes in the machine meanwhile is seen
 COLUMNS = ["group", "case", "dtype", "batch", "n_head", "n_layer", "seq_len", "width"]
 SIZES = COLUMNS[2:]
+# One thread.  And memory that was given back is kept for the next call (glibc): whether it is mapped anew depends on
+# what was asked for before, and takes longer than a copy.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
 def main() -> int:
     try:
         refuse_unclean(TARGET)
+        began, timed = origin(HERE).commit, peers()
+        parts = []
+        for time in range(TIMES):
+            print(f"the whole for the {time + 1}. time of {TIMES}", flush=True)
+            parts.append(ratios(measure()).assign(time=time))
+        refuse_unclean(TARGET)
+        if origin(HERE).commit != began:
+            raise ValueError("the commit is another one than at the beginning: nothing is written")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    parts = []
-    for time in range(TIMES):
-        print(f"the whole for the {time + 1}. time of {TIMES}", flush=True)
-        parts.append(ratios(measure()).assign(time=time))
-    table = pd.concat(parts).assign(**versions(), peers=peers(), processor=processor(), commit=origin(HERE).commit)
-    if TARGET.exists():
-        before = pd.read_csv(TARGET)
-        table = pd.concat([before[before.processor != processor()], table])
+    except subprocess.CalledProcessError:
+        print("a case failed: nothing is written", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing is written", file=sys.stderr)
+        return 130
+    made_with = versions() | {"threads": int(ENVIRONMENT["OMP_NUM_THREADS"]), "peers": timed}
+    table = pd.concat(parts).assign(**made_with, processor=processor(), commit=began)
     write_whole(TARGET, table.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
     print(f"{len(table)} rows in {TARGET}")
     return 0
@@ -50,14 +63,11 @@ def measure() -> list[dict]:
     """Everything once, in a process of its own.  -> what pytest-benchmark says of each case"""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "times.json"
-        options = ["-q", "-W", "default", "-p", "no:cacheprovider", f"--benchmark-json={target}"]
-        options += [
-            "--benchmark-max-time=0.3",
-            "--benchmark-min-rounds=10",
-            "--benchmark-columns=min,median,rounds",
-            "--benchmark-sort=fullname",
-        ]
-        subprocess.run([sys.executable, "-m", "pytest", *options, *sorted(HERE.glob("bench_*.py"))], check=True)
+        options = ["-x", "-q", "-W", "default", "-p", "no:cacheprovider", f"--benchmark-json={target}"]
+        options += ["--benchmark-max-time=0.3", "--benchmark-min-rounds=10"]
+        options += ["--benchmark-columns=min,median,rounds", "--benchmark-sort=fullname"]
+        command = [sys.executable, "-m", "pytest", *options, *map(str, sorted(HERE.glob("bench_*.py")))]
+        subprocess.run(command, check=True, env=os.environ | ENVIRONMENT)
         return json.loads(target.read_text())["benchmarks"]
 
 
@@ -70,17 +80,23 @@ def ratios(benchmarks: list[dict]) -> pd.DataFrame:
         rows.append(row | about["sizes"] | about["errors"] | {"seconds": benchmark["stats"]["min"]})
     table = pd.DataFrame(rows)
     table = table.reindex(columns=[*COLUMNS, *sorted(set(table) - set(COLUMNS))])
-    alike = table.groupby(["group", *SIZES], dropna=False, sort=False)
-    assert (alike.floor.sum() == 1).all(), "each group of cases has one floor"
-    floor = table.seconds.where(table.floor).groupby([table[name] for name in alike.keys], dropna=False)
+    alike = ["group", *SIZES]
+    floors = table.groupby(alike, dropna=False, sort=False).floor.sum()
+    assert (floors == 1).all(), "each group of cases has one floor"
+    floor = table.seconds.where(table.floor).groupby([table[name] for name in alike], dropna=False)
     table["ratio"] = table.seconds / floor.transform("max")
     return table.astype({name: "Int64" for name in SIZES[1:]}).drop(columns=["floor", "seconds"])
 
 
 def peers() -> str:
-    """The packages of other authors that are timed, as `peers.txt` names them before an empty line."""
-    timed = (HERE / "peers.txt").read_text().split("\n\n")[0]
-    return ", ".join(re.findall(r"^[\w-]+==\S+$", timed, re.M))
+    """The packages of other authors that are timed, with their versions, as they are installed."""
+    first = (HERE / "peers.txt").read_text().split("\n\n")[0]  # the rest is what they import
+    names = [line.partition("==")[0] for line in first.splitlines() if "==" in line]
+    installed = {package.name: package.version for package in metadata.distributions(path=[str(PEERS)])}
+    missing = [name for name in names if name not in installed]
+    if missing or not (PEERS / "installed").exists():
+        raise ValueError(f"{PEERS} must hold {', '.join(names)}: make build/peers/installed")
+    return ", ".join(f"{name} {installed[name]}" for name in names)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Making the sinusoidal table, against filling as much new memory with one number."""
+"""Making the sinusoidal table, against filling as much memory with one number."""
 
 import numpy as np
 import pytest
@@ -36,17 +36,11 @@ def float32_angles(seq_len, width, dtype):
     return table
 
 
-def torch_fill(seq_len, width, dtype):
-    """Here PyTorch gets new memory in smaller pages than NumPy does, which takes longer."""
-    return torch.full((seq_len, width), 0.5)
-
-
 # What makes a table, in which types, and in which schedule and columns of sines and cosines.
 HALVES = "tensor2tensor", lambda width: (slice(0, width // 2), slice(width // 2, width))
 PAIRS = "paper", lambda width: (slice(0, None, 2), slice(1, None, 2))
 WAYS = {
     "fill": (fill, ("float64", "float32"), None),
-    "fill, PyTorch": (torch_fill, ("float32",), None),
     "pe_lib": (pe_lib, ("float64", "float32"), PAIRS),
     "formula": (formula, ("float64",), PAIRS),
     "float32 angles": (float32_angles, ("float32",), PAIRS),
@@ -88,6 +82,7 @@ def test_table(timed, peer, way, dtype, seq_len, width):
     if make is None:
         make = transformers(peer)
     wrong = errors(lambda *shape: make(*shape, dtype), *kind) if kind else {}
+    assert wrong.get("error_near", 0) < 1e-3
     if way == "pe_lib":
         assert max(wrong.values()) < (1e-9 if dtype == "float64" else 3e-7)
     sizes = {"dtype": dtype, "seq_len": seq_len, "width": width}

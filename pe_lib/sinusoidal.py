@@ -20,6 +20,7 @@ SCHEDULES = ("paper", "tensor2tensor")
 LAYOUTS = ("interleaved", "halves", "halves_cos_first")
 ODD = ("error", "extra_sine", "zero_column", "truncate")
 READINGS = ("column", "doubled", "unpaired")
+FEW = 64  # rows that are made one by one
 BLOCK = 256  # the most rows that are made of one, by turning it: few enough to stay in the cache
 
 
@@ -71,7 +72,7 @@ def sinusoidal(
     dtype          of the result: float64 or float32
 
     Layouts are permutations of each other, schedules are not.  Angles are float64, so the error is below 1e-9 up to
-    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  More than 64 whole positions,
+    |pos| = 1e6; the float32 angles of most model code are wrong by about 6e-8 * pos.  More than 64 positions,
     evenly spaced, are quick, because PE(p + q) is PE(p), turned; an entry in float32 is then within 3e-7 * scale,
     and one beyond 1e6 may differ from the same asked for alone, as much as its angle is rounded.
 
@@ -88,7 +89,7 @@ def sinusoidal(
     scale = check.between("scale", scale, -largest, largest)
     table = np.zeros((*moved.shape, len(order)), name)
     columns = [_as_slice(np.flatnonzero(order // len(omega) == wave)) for wave in (0, 1)]  # of sines, of cosines
-    if moved.ndim == 1 and len(moved) > 64 and _is_evenly_spaced(moved):
+    if moved.ndim == 1 and len(moved) > FEW and _is_evenly_spaced(moved):
         _turn(table, moved, omega, columns, scale)
     else:
         angle = moved[..., None] * omega  # (..., n_pair) radian

@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pe_lib import DATA
+from pe_lib.runs.origin import Origin
 
 TOP = Path(__file__).parent.parent
 
@@ -55,11 +57,56 @@ def test_a_group_has_one_floor(benchmarks, floors):
         benchmarks.ratios(cases)
 
 
-def test_peers_are_the_packages_that_are_timed(benchmarks):
-    assert re.fullmatch(r"rotary-embedding-torch==\S+, transformers==\S+, x-transformers==\S+", benchmarks.peers())
+@pytest.fixture
+def measured(benchmarks, monkeypatch, tmp_path):
+    """Nothing is timed, and what is written goes to a folder."""
+    monkeypatch.setattr(benchmarks, "TARGET", tmp_path / "benchmarks.csv")
+    monkeypatch.setattr(benchmarks, "refuse_unclean", lambda target: None)
+    monkeypatch.setattr(benchmarks, "peers", lambda: "other 1.0")
+    monkeypatch.setattr(benchmarks, "measure", lambda: [one("fill", 2.0, floor=True), one("formula", 2.469)])
+    return tmp_path / "benchmarks.csv"
 
 
-def test_nothing_is_timed_in_a_tree_that_is_not_clean(benchmarks, monkeypatch, capsys):
+def test_all_is_written_at_once(benchmarks, measured):
+    assert benchmarks.main() == 0
+    table = pd.read_csv(measured)
+    assert table.time.tolist() == [time for time in range(benchmarks.TIMES) for _ in range(2)]
+    first = table.loc[1]
+    assert (first.group, first.case, first.ratio, first.peers, first.threads) == (
+        "table",
+        "formula",
+        1.234,
+        "other 1.0",
+        1,
+    )
+    assert re.fullmatch("[0-9a-f]{12}", first.commit)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted: nothing is written\n"),
+        (subprocess.CalledProcessError(1, "pytest"), 1, "a case failed: nothing is written\n"),
+    ],
+)
+def test_nothing_is_written_where_it_ends_early(benchmarks, measured, monkeypatch, capsys, error, status, said):
+    def measure():
+        raise error
+
+    measured.write_text("before")
+    monkeypatch.setattr(benchmarks, "measure", measure)
+    assert benchmarks.main() == status
+    assert capsys.readouterr().err == said and measured.read_text() == "before"
+
+
+def test_nothing_is_written_of_another_commit(benchmarks, measured, monkeypatch, capsys):
+    commits = iter("ab")
+    monkeypatch.setattr(benchmarks, "origin", lambda folder: Origin(next(commits), True))
+    assert benchmarks.main() == 2 and not measured.exists()
+    assert "another one than at the beginning" in capsys.readouterr().err
+
+
+def test_nothing_is_timed_in_a_tree_that_is_not_clean(benchmarks, measured, monkeypatch, capsys):
     def refuse(target):
         raise ValueError("commit first")
 
@@ -69,24 +116,32 @@ def test_nothing_is_timed_in_a_tree_that_is_not_clean(benchmarks, monkeypatch, c
     assert capsys.readouterr().err == "commit first\n"
 
 
-def test_rows_of_other_processors_stay(benchmarks, monkeypatch, tmp_path):
-    target = tmp_path / "benchmarks.csv"
-    monkeypatch.setattr(benchmarks, "TARGET", target)
-    monkeypatch.setattr(benchmarks, "refuse_unclean", lambda target: None)
-    monkeypatch.setattr(benchmarks, "measure", lambda: [one("fill", 2.0, floor=True, seq_len=10)])
-    for name in ("one", "another", "one"):
-        monkeypatch.setattr(benchmarks, "processor", lambda name=name: name)
-        assert benchmarks.main() == 0
-    table = pd.read_csv(target)
-    assert table.processor.value_counts().to_dict() == {"one": benchmarks.TIMES, "another": benchmarks.TIMES}
-    assert table.time.tolist() == 2 * list(range(benchmarks.TIMES))
+def test_packages_of_other_authors_are_installed_first(benchmarks, monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmarks, "PEERS", tmp_path)
+    with pytest.raises(ValueError, match=r"must hold .*x-transformers.*: make build/peers/installed"):
+        benchmarks.peers()
+
+
+def test_one_thread_and_no_memory_mapped_anew(benchmarks, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(benchmarks.subprocess, "run", lambda command, **options: asked.update(options))
+    with pytest.raises(FileNotFoundError):  # nothing was measured
+        benchmarks.measure()
+    assert asked["check"] and asked["env"].items() >= benchmarks.ENVIRONMENT.items()
+    assert asked["env"]["OMP_NUM_THREADS"] == "1"
 
 
 def test_the_stored_ratios_are_whole(benchmarks, stored):
-    """Each case was timed as often as all others, by one commit and one set of packages for each processor."""
-    key = ["processor", "group", *benchmarks.COLUMNS[1:]]
-    times = stored.groupby(key, dropna=False).time.agg(lambda column: sorted(column))
-    assert (times.map(len) == benchmarks.TIMES).all() and times.map(tuple).nunique() == 1
-    for column in ("commit", "torch", "peers", "threads"):
-        assert (stored.groupby("processor")[column].nunique(dropna=False) == 1).all(), column
-    assert (stored.threads == 1).all() and (stored.ratio > 0).all()
+    """Each case was timed as often as all others, on one machine, at one commit."""
+    times = stored.groupby(benchmarks.COLUMNS, dropna=False).time.agg(lambda column: sorted(column))
+    assert (times.map(tuple) == tuple(range(benchmarks.TIMES))).all()
+    for column in ("processor", "commit", "torch", "peers", "threads"):
+        assert stored[column].nunique(dropna=False) == 1, column
+    assert (stored.threads == 1).all()
+
+
+def test_the_stored_ratios_can_be_repeated(benchmarks, stored):
+    """No case is far below its floor, and none is five times what it was another time."""
+    ratio = stored.groupby(benchmarks.COLUMNS, dropna=False).ratio
+    assert ratio.median().min() > 0.8
+    assert (ratio.max() / ratio.min()).max() < 5

@@ -1,5 +1,6 @@
 """The formula: against 50-digit arithmetic, its own symmetries, and bad input."""
 
+import math
 from fractions import Fraction
 from inspect import signature
 
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pe_lib.sinusoidal import (
+    BLOCK,
+    FEW,
     LAYOUTS,
     ODD,
     READINGS,
@@ -264,7 +267,7 @@ def test_offset_and_scale():
 def row_by_row(pos, *arguments, **options):
     """The table without the theorem, which takes so few rows one by one."""
     return np.concatenate(
-        [sinusoidal(rows, *arguments, **options) for rows in np.array_split(pos, len(pos) // 500 + 1)]
+        [sinusoidal(rows, *arguments, **options) for rows in np.array_split(pos, len(pos) // FEW + 1)]
     )
 
 
@@ -275,9 +278,18 @@ def test_turned_rows_are_those_of_the_formula_at_every_position(d_model):
         assert np.abs(table - row_by_row(pos, d_model)).max() < 1e-10
 
 
+@pytest.mark.parametrize("n", [FEW, FEW + 1, 1000, 100_000])
+def test_sines_are_computed_for_few_rows(monkeypatch, n):
+    sines, sin = [], np.sin
+    monkeypatch.setattr(np, "sin", lambda angle, **out: sines.append(len(angle)) or sin(angle, **out))
+    sinusoidal(np.arange(n), 2)
+    block = min(BLOCK, math.isqrt(2 * n))
+    assert sum(sines) == (n if n <= FEW else block + 2 * math.ceil(n / block))
+
+
 @settings(max_examples=100, deadline=None)
 @given(
-    n=st.integers(513, 3000),
+    n=st.integers(FEW + 1, 3000),
     d_model=st.integers(2, 20),
     first=st.floats(-1e6, 1e6),
     step=st.sampled_from([1, -1, 3, 0.5, 0.1, 1e-3, -2.75]),
