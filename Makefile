@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 # The limit of a cell is for one that hangs: a busy machine takes ten times as long.
-.PHONY: help notebooks test elsewhere quick lint types unit sweep kills execute tables records benchmarks lab clean
+.PHONY: help notebooks test elsewhere quick lint types unit sweep kills execute tables records peers benchmarks lab clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -52,6 +52,8 @@ tables: .venv/installed  ## renew what is generated: the tables of README and no
 
 records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
 	$(BIN)/python -m pe_lib.runs.make_records $(NAME)
+
+peers: build/peers/installed  ## install the packages of other authors that are timed
 
 benchmarks: build/peers/installed  ## time everything against its floor into data/benchmarks.csv, on a machine that does nothing else
 	$(BIN)/python -m benchmarks

@@ -95,7 +95,7 @@ def peers() -> str:
     installed = {package.name: package.version for package in metadata.distributions(path=[str(PEERS)])}
     missing = [name for name in names if name not in installed]
     if missing or not (PEERS / "installed").exists():
-        raise ValueError(f"{PEERS} must hold {', '.join(names)}: make build/peers/installed")
+        raise ValueError(f"{PEERS} must hold {', '.join(names)}: make peers")
     return ", ".join(f"{name} {installed[name]}" for name in names)
 
 

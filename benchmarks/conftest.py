@@ -17,7 +17,7 @@ def peer(pytestconfig):
         if pytestconfig.getoption("benchmark_disable"):
             pytest.skip("what others wrote is timed, not tested")
         if not (PEERS / "installed").exists():
-            pytest.skip("packages of other authors are missing: make build/peers/installed")
+            pytest.skip("packages of other authors are missing: make peers")
         if str(PEERS) not in sys.path:
             sys.path.append(str(PEERS))  # last: what pe_lib needs comes from .venv
         return importlib.import_module(name)

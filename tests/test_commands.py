@@ -19,7 +19,20 @@ from pe_lib.sinusoidal import sinusoidal
 TOP = Path(__file__).parent.parent
 TEXTS = ("README.md", "CONTRIBUTING.md", "data/README.md")
 # What makes a command long: it sets up, runs everything, trains for hours or stays open.
-LONG = {"notebooks", "test", "quick", "unit", "lint", "types", "lab", "elsewhere", "sweep", "kills"}
+LONG = {
+    "notebooks",
+    "test",
+    "quick",
+    "unit",
+    "lint",
+    "types",
+    "lab",
+    "elsewhere",
+    "sweep",
+    "kills",
+    "benchmarks",
+    "peers",
+}
 MODULE = """
 import torch
 from pe_lib.sinusoidal import sinusoidal
