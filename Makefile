@@ -62,7 +62,7 @@ lab: .venv/installed  ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 clean:  ## remove what the other targets made
-	rm -rf .venv build/notebooks build/peers .benchmarks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf .venv build/notebooks build/peers build/peers.new .benchmarks .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # Made last, so an interrupted installation starts again.
 .venv/installed: pyproject.toml constraints.txt

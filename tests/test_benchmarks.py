@@ -71,15 +71,8 @@ def test_all_is_written_at_once(benchmarks, measured):
     assert benchmarks.main() == 0
     table = pd.read_csv(measured)
     assert table.time.tolist() == [time for time in range(benchmarks.TIMES) for _ in range(2)]
-    first = table.loc[1]
-    assert (first.group, first.case, first.ratio, first.peers, first.threads) == (
-        "table",
-        "formula",
-        1.234,
-        "other 1.0",
-        1,
-    )
-    assert first.commit == "0123456789ab"
+    expected = {"group": "table", "case": "formula", "ratio": 1.234, "threads": 1, "peers": "other 1.0"}
+    assert table.loc[1, [*expected, "commit"]].to_dict() == expected | {"commit": "0123456789ab"}
 
 
 @pytest.mark.parametrize(

@@ -19,20 +19,7 @@ from pe_lib.sinusoidal import sinusoidal
 TOP = Path(__file__).parent.parent
 TEXTS = ("README.md", "CONTRIBUTING.md", "data/README.md")
 # What makes a command long: it sets up, runs everything, trains for hours or stays open.
-LONG = {
-    "notebooks",
-    "test",
-    "quick",
-    "unit",
-    "lint",
-    "types",
-    "lab",
-    "elsewhere",
-    "sweep",
-    "kills",
-    "benchmarks",
-    "peers",
-}
+LONG = set("notebooks test quick unit lint types lab elsewhere sweep kills benchmarks peers".split())
 MODULE = """
 import torch
 from pe_lib.sinusoidal import sinusoidal
