@@ -117,7 +117,8 @@ def test_forward(timed, peer, way, dtype, seq_len):
 def test_backward(timed, peer, way, dtype, seq_len):
     """The gradient of a rotation is the rotation back: so it should cost as much."""
     q, k = (x.requires_grad_() for x in vectors(dtype, BATCH, N_HEAD, seq_len))
-    turned = WAYS[way][0](peer)(q, k, 0)
+    turn = WAYS[way][0](peer)
+    turned = turn(q, k, 0)
     gradients = vectors(dtype, BATCH, N_HEAD, seq_len)
 
     def backward():
@@ -126,8 +127,9 @@ def test_backward(timed, peer, way, dtype, seq_len):
             return copy(*gradients, 0)
         return torch.autograd.grad(turned, (q, k), gradients, retain_graph=True)
 
-    lengths = [[x.float().norm().item() for x in vectors] for vectors in (backward(), gradients)]
-    assert lengths[0] == pytest.approx(lengths[1], rel=0.01)  # a rotation keeps them
+    with torch.no_grad():
+        again = turn(*backward(), 0)
+    torch.testing.assert_close(list(again), gradients, atol=1e-4 if dtype == "float32" else 0.1, rtol=0)
     timed(backward, "rotary backward", way, sizes(dtype, seq_len), floor=way == "copy")
 
 
