@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cogapp import Cog
 
-from pe_lib.collection import NOTEBOOKS, write_whole
+from pe_lib.claims import NOTEBOOKS
+from pe_lib.collection import write_whole
 
 TOP = NOTEBOOKS.parent
 TEXTS = (TOP / "README.md", TOP / "data" / "README.md")

@@ -14,7 +14,8 @@
     measure       what an encoding does, costs and cannot see                          torch
     plots         the figures; they draw on given Axes and compute nothing             matplotlib
     identify      which convention made a table, and what is wrong with code           NumPy
-    collection    records, the ledger of claims and the verdicts on them               pandas
+    collection    what notebooks report, and the records in data/results               pandas
+    claims        the ledger of claims, the verdicts on them, and both as tables       pandas
     runs          notebooks executed: one, all, or a grid; here or on a cluster        papermill, dask
     check         what every public function says about an argument it cannot use
 

@@ -1,4 +1,4 @@
-"""What a position table or its kernel does: shift, distance, rank.
+"""What a position table, its kernel or its scores do: shift, distance, rank.
 
 Functions that take sizes speak of the sinusoidal encoding; functions that take a ``table`` (t, d), one row a
 position, speak of any encoding, learned or misread ones too.
@@ -171,13 +171,32 @@ def shift_residual(table: ArrayLike, k: int) -> float:
     return float(np.linalg.norm(after - before @ best_map) / np.linalg.norm(after))
 
 
-def _table(table: ArrayLike) -> tuple[Floats, int]:
+@check.finite
+def distance_share(score: ArrayLike) -> float:
+    """Share of the variance of scores (t, t) that the distance m - n explains.  -> 0 to 1
+
+    1 if each diagonal holds one number: then the scores are relative.  Of random scores it is about 2 / t, as there
+    are 2 t - 1 diagonals.
+
+    >>> distance_share([[1, 2], [0, 1]])
+    1.0
+    """
+    score, _ = _table(score, "score")
+    if score.shape[0] != score.shape[1] or np.ptp(score) == 0:
+        raise ValueError(f"score must be square and not all the same, got shape {score.shape}")
+    length = len(score)
+    diagonals = [np.diagonal(score, k) for k in range(1 - length, length)]
+    between = sum(len(line) * (line.mean() - score.mean()) ** 2 for line in diagonals)
+    return float(between / (score.size * score.var()))
+
+
+def _table(table: ArrayLike, name: str = "table") -> tuple[Floats, int]:
     """The table over a power of two, so that its entries are about 1 and squares keep in range; the exponent."""
-    table = check.reals("table", table, ndim=2)
+    table = check.reals(name, table, ndim=2)
     if len(table) < 2 or table.shape[1] < 1:
-        raise ValueError(f"table must have at least 2 rows and 1 column, got shape {table.shape}")
+        raise ValueError(f"{name} must have at least 2 rows and 1 column, got shape {table.shape}")
     largest = np.abs(table).max()
     if largest > 1e300:
-        raise ValueError(f"table must hold numbers from -1e300 to 1e300, got {largest:g} in size")
+        raise ValueError(f"{name} must hold numbers from -1e300 to 1e300, got {largest:g} in size")
     exponent = int(np.frexp(largest)[1])
     return np.ldexp(table, -exponent), exponent

@@ -8,7 +8,6 @@ Arguments are checked at the door by `check`: what cannot be used raises ValueEr
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -144,31 +143,29 @@ def sandwich(distance: ArrayLike, n_head: int, *, width: int = 128, base: float 
 
 
 @check.finite
-def fire(pos: ArrayLike, weights: Sequence[ArrayLike], shifts: ArrayLike, *, c: float, threshold: float) -> Floats:
+def fire(
+    pos: ArrayLike, weight: ArrayLike, shift: ArrayLike, out: ArrayLike, *, c: float, threshold: float
+) -> Floats:
     """A network of ln(1 + c |m - n|) / ln(1 + c max(m, threshold)), m the query's position.  pos (t,) -> (h, t, t)
 
-    weights: (1, hidden), (hidden, hidden), (hidden, h); shifts: two (hidden,), added before each ReLU.
-    Li et al. 2023, arXiv 2310.04418, sec. 3.  Community code that clamps m from above has it the wrong way round.
+    weight and shift (hidden,), before the ReLU; out (hidden, h).  One hidden layer, as in the paper's listing; its
+    text speaks of two.  Li et al. 2023, arXiv 2310.04418, sec. 3.  Community code that clamps m from above has it the
+    wrong way round.
 
-    >>> fire([0, 3], [[[1]], [[1]], [[2]]], [[0], [0]], c=1.0, threshold=3.0).tolist()
+    >>> fire([0, 3], [1], [0], [[2]], c=1.0, threshold=3.0).tolist()
     [[[0.0, 2.0], [2.0, 0.0]]]
     """
     pos = check.reals("pos", pos, ndim=1)
     c = check.real("c", c, above=0)
     threshold = check.real("threshold", threshold, above=0)
-    if not isinstance(weights, Sequence) or len(weights) != 3:
-        raise ValueError(f"weights must be three matrices, got {check.short(weights)}")
-    first = check.axes("weights[0]", weights[0], rows=1, columns=None)
-    hidden = first.shape[1]
-    second = check.axes("weights[1]", weights[1], rows=hidden, columns=hidden)
-    last = check.axes("weights[2]", weights[2], rows=hidden, columns=None)
-    shifts = check.axes("shifts", shifts, rows=2, columns=hidden)
+    weight = check.reals("weight", weight, ndim=1)
+    shift = check.axes("shift", shift, hidden=len(weight))
+    out = check.axes("out", out, hidden=len(weight), h=None)
     reach = np.log1p(c * np.maximum(pos, threshold))  # (t,)
     distance = np.abs(pos[:, None] - pos)  # (t, s)
     relative = np.log1p(c * distance) / reach[:, None]
-    x = np.maximum(relative[..., None] @ first + shifts[0], 0)  # (t, s, hidden)
-    x = np.maximum(x @ second + shifts[1], 0)
-    return np.moveaxis(x @ last, -1, 0)
+    hidden = np.maximum(relative[..., None] * weight + shift, 0)  # (t, s, hidden)
+    return np.moveaxis(hidden @ out, -1, 0)
 
 
 @check.finite
@@ -224,11 +221,14 @@ def transformer_xl(
 
 
 @check.finite
-def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_query: ArrayLike) -> Floats:
-    """(q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n clipped to -reach .. reach - 1; pos whole numbers.
+def deberta(
+    q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_query: ArrayLike, *, released: bool = False
+) -> Floats:
+    """(q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n; pos whole numbers.
 
-    to_key and to_query (h, 2 reach, e): K and Q, -reach in row 0.  q . k is to be divided by sqrt(3 e) as well.
-    He et al. 2020, arXiv 2006.03654, sec. 3.1.
+    to_key and to_query (h, 2 reach, e): K and Q, -reach in row 0; a row outside -reach .. reach - 1 is the last one
+    there.  ``released``: Q[d], as the authors' code has it.  q . k is to be divided by sqrt(3 e) as well.
+    He et al. 2020, arXiv 2006.03654, sec. 3.1, eq. 4; microsoft/DeBERTa, issues 47 and 162.
 
     >>> deberta([[[1] * 3] * 2], [[[1] * 3] * 2], [0, 1], [[[1] * 3, [3] * 3]], [[[0] * 3] * 2]).tolist()
     [[[3.0, 1.0], [3.0, 3.0]]]
@@ -236,6 +236,7 @@ def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_qu
     q, k = _queries_and_keys(q, k)
     n_head, n_token, head_dim = q.shape
     pos = _whole(pos, n_token)
+    released = check.flag("released", released)
     to_key = check.axes("to_key", to_key, h=n_head, row=None, e=head_dim)
     n_row = to_key.shape[1]
     if n_row % 2 or n_row == 0:
@@ -245,7 +246,7 @@ def deberta(q: ArrayLike, k: ArrayLike, pos: ArrayLike, to_key: ArrayLike, to_qu
     distance = np.clip(pos[:, None] - pos, -reach, reach - 1)
     row = distance.astype(int) + reach  # (t, s); row.T is that of key minus query
     content_to_position = np.einsum("hte,htse->hts", q, to_key[:, row])
-    position_to_content = np.einsum("hse,htse->hts", k, to_query[:, row.T])
+    position_to_content = np.einsum("hse,htse->hts", k, to_query[:, row if released else row.T])
     return (content_to_position + position_to_content) / (3 * head_dim) ** 0.5
 
 

@@ -56,7 +56,7 @@ def cost(encoding: str | PositionEncoding, config: Config, length: int) -> dict[
 
 
 def sees(encoding: str | PositionEncoding, config: Config) -> dict[str, bool]:
-    """What the output of a model without causal mask depends on; whatever is trained is drawn at random.
+    """What the output of a model without causal mask depends on; what is 0 before training is drawn at random.
 
     shift   where the sequence stands: 8 tokens at positions 0 .. 7, or at 37 .. 44
     mirror  its direction: the reversed sequence does more than to reverse the output
@@ -79,11 +79,12 @@ def _differ(a: Tensor, b: Tensor) -> bool:
 
 
 def _without_zeros(encoding: str | PositionEncoding, config: Config) -> TinyTransformer:
-    """A model whose encoding has no number left at a first value like 0, which could hide what it does."""
+    """A model whose encoding has nothing left at 0, which would hide what it does."""
     model = copy.deepcopy(new_model(config, encoding, 0))
     generator = Generator().manual_seed(2)
     for parameter in model.encoding.parameters():
-        parameter.data.normal_(generator=generator)
+        if not parameter.detach().any():
+            parameter.data.normal_(generator=generator)
     return model
 
 

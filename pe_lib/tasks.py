@@ -131,28 +131,80 @@ class Count(Task):
         return np.full_like(inputs, IGNORE)
 
 
-class Retrieve(Task):
-    """Symbol vocab + k, in front, asks for the token at place k of the content: a random token of the bag."""
+class Hop(Task):
+    """Of L tokens, those that L divides answer themselves; of all others the answer is one of the *other* tokens."""
 
-    about = "the first symbol names a place, and answers with the token there"
+    about = "position t answers with the token x_t places further on, x_t its own, round the end: needs both together"
+
+    @property
+    def ceiling(self) -> Ceiling:
+        themselves = -(-self.vocab // self.length) / self.vocab  # share of the tokens 0, L, 2 L ... below vocab
+        if self.length == 1:
+            return Ceiling(1.0, 0.0)
+        others = _bag(self.length - 1, self.vocab)
+        return Ceiling(themselves + (1 - themselves) * others.accuracy, (1 - themselves) * others.loss)
+
+    def keys(self, inputs: Integers) -> Integers:
+        return (np.arange(self.length) + inputs) % self.length
+
+
+class Retrieve(Task):
+    """Symbol vocab + k, at the end, asks for the token at place k of the content: a random token of the bag."""
+
+    about = "the last symbol names a place, and answers with the token there"
 
     def __init__(self, length: int = 16, vocab: int = 10):
         super().__init__(length, vocab)
         self.n_token = self.vocab + self.length
-        self.n_position = 1 + self.length
+        self.n_position = self.length + 1
 
     def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
         places = rng.integers(0, self.length, (batch, 1))
-        return np.concatenate([self.vocab + places, super().inputs(rng, batch)], axis=1)
+        return np.concatenate([super().inputs(rng, batch), self.vocab + places], axis=1)
 
     def all_inputs(self) -> Integers:
         content = super().all_inputs()
         places = np.tile(np.arange(self.length), len(content))
-        return np.column_stack([self.vocab + places, np.repeat(content, self.length, axis=0)])
+        return np.column_stack([np.repeat(content, self.length, axis=0), self.vocab + places])
 
     def keys(self, inputs: Integers) -> Integers:
         keys = np.full_like(inputs, IGNORE)
-        keys[:, 0] = 1 + inputs[:, 0] - self.vocab
+        keys[:, -1] = inputs[:, -1] - self.vocab
+        return keys
+
+
+class Marked(Task):
+    """The answer is a function of the bag, so nothing is lost without order; see no farther, and it is."""
+
+    about = "one token is marked, and the last place answers with it: needs no order, but to look far"
+
+    def __init__(self, length: int = 16, vocab: int = 10):
+        super().__init__(length, vocab)
+        self.n_token = 2 * self.vocab  # vocab + v is v, marked
+
+    @property
+    def ceiling(self) -> Ceiling:
+        return Ceiling(1.0, 0.0)
+
+    def inputs(self, rng: np.random.Generator, batch: int) -> Integers:
+        inputs = super().inputs(rng, batch)
+        marked = rng.integers(0, self.length, batch)
+        inputs[np.arange(batch), marked] += self.vocab
+        return inputs
+
+    def all_inputs(self) -> Integers:
+        content = super().all_inputs()
+        marks = self.vocab * np.eye(self.length, dtype=content.dtype)
+        return (content[:, None] + marks).reshape(-1, self.length)
+
+    def targets(self, inputs: Integers) -> Integers:
+        targets = np.full_like(inputs, IGNORE)
+        targets[:, -1] = inputs.max(axis=1) - self.vocab
+        return targets
+
+    def keys(self, inputs: Integers) -> Integers:
+        keys = np.full_like(inputs, IGNORE)
+        keys[:, -1] = inputs.argmax(axis=1)
         return keys
 
 
@@ -185,7 +237,9 @@ TASKS: dict[str, type[Task]] = {
     "sort": Sort,
     "previous": Previous,
     "count": Count,
+    "hop": Hop,
     "retrieve": Retrieve,
+    "marked": Marked,
     "copy": Copy,
 }
 

@@ -213,3 +213,17 @@ def test_bad_input(call, says):
     with pytest.raises(ValueError) as raised:
         call()
     assert says in str(raised.value)
+
+
+def test_distance_share(rng):
+    distance = np.subtract.outer(np.arange(9), np.arange(9))
+    assert analysis.distance_share(distance**2 % 7) == pytest.approx(1)
+    by_row = np.tile(np.arange(9.0), (9, 1))
+    explained = sum(np.diagonal(by_row, k).mean() ** 2 * (9 - abs(k)) for k in range(-8, 9)) / 81 - by_row.mean() ** 2
+    assert analysis.distance_share(by_row) == pytest.approx(explained / by_row.var())
+    random = [analysis.distance_share(rng.normal(size=(40, 40))) for _ in range(20)]
+    assert np.mean(random) == pytest.approx(78 / 1600, rel=0.2)
+    with pytest.raises(ValueError, match="score must be square and not all the same, got shape"):
+        analysis.distance_share(np.ones((3, 3)))
+    with pytest.raises(ValueError, match="score must be square"):
+        analysis.distance_share(rng.normal(size=(3, 4)))

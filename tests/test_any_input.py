@@ -49,14 +49,12 @@ from odd_values import (
     WHOLE_ARRAYS,
     Odd,
     broken,
-    changed,
-    other,
     same,
     wrong,
 )
 
 import pe_lib
-from pe_lib import collection, encodings, runs
+from pe_lib import claims, encodings, runs
 from pe_lib.conventions import Convention, GridConvention
 from pe_lib.encodings import PerBlock, PositionEncoding
 from pe_lib.encodings.positions import Randomised, Shape, Wrapper
@@ -70,7 +68,7 @@ resource = pytest.importorskip("resource")  # limits of memory and time: not on 
 
 # `check` is left out: it is what all others call, and tests/test_check.py has its exact words.
 ROOMS = """sinusoidal rotary bias analysis conventions encodings transformer
-           tasks text training controls measure plots collection""".split()
+           tasks text training controls measure plots collection claims""".split()
 # Packages with a front: what they export; tests/identify and tests/runs have what their commands are given.
 FRONTS = ("identify", "runs")
 # The last two where that is documented: a path that leads nowhere, a learning rate too high.
@@ -85,12 +83,13 @@ INSIDE = {
     "base.pick": "of the encodings",
     "base.whole": "of the encodings",
     "base.drawn": "of the encodings",
+    "base.uniform": "of the encodings",
     "distance.DistanceBias": "has no argument",
     "transformer.Block": "of the model",
     "transformer.Cache": "made by the model",
     "tasks.Ceiling": "made by a task",
-    "collection.Verdict": "made by `verdicts`",
-    "collection.disagreements": "of what `ledger` and `verdicts` make",
+    "claims.Verdict": "made by `verdicts`",
+    "claims.disagreements": "of what `ledger` and `verdicts` make",
     "collection.write_whole": "of what the package writes; tests/test_collection.py",
     "identify.Finding": "made by `diagnose`",
     "identify.Identification": "made by `identify`",
@@ -213,7 +212,7 @@ def done(s: Sizes) -> dict[str, Any]:
     return run.draft() | {"result": "ok", "results": [RECORD]}
 
 
-NOTEBOOK = collection.NOTEBOOKS / "01_order_is_invisible.ipynb"
+NOTEBOOK = claims.NOTEBOOKS / "01_order_is_invisible.ipynb"
 RECORD = {"encoding": "nope", "step": 0, "seed": 0, "accuracy": 0.5}
 SEED = wrong(seed=0)
 WRONG_ENCODINGS = broken(
@@ -256,6 +255,8 @@ KINDS: dict[str, Kind] = {
     "rotary_dim": size(2, no="none"),
     "every": size(2, no="none"),
     "asked": size(2, no="none"),
+    "window": size(2, no="none"),
+    "turning.WindowedRotary.window": size(2),
     "analysis.shift_residual.k": size(1),
     # numbers
     "base": real(100.0),
@@ -277,6 +278,7 @@ KINDS: dict[str, Kind] = {
     # flags and choices
     "bidirectional": flag(True),
     "causal": flag(True),
+    "released": flag(True),
     "schedule": choice("paper"),
     "dtype": thing(lambda s: np.float32, *wrong(whole=np.int64, narrow="float16", of_torch=torch.float32)),
     "layout": choice("halves"),
@@ -306,27 +308,16 @@ KINDS: dict[str, Kind] = {
     "to_query": array(lambda s: counted(s.h, 4, s.e)),
     "r1": array(lambda s: counted(s.h) + 1),
     "r2": array(lambda s: counted(s.h) + 1),
-    "shifts": array(lambda s: counted(2, 4)),
-    "weights": kind(
-        lambda s: [counted(1, 4), counted(4, 4), counted(4, s.h)],
-        [
-            *THINGS,
-            *broken(
-                two=lambda right: right[:2],
-                one_nan=lambda right: [right[0] + math.nan, *right[1:]],
-                complexes=lambda right: [right[0] + 1j, *right[1:]],
-                narrow=lambda right: [right[0][:, :3], *right[1:]],
-                an_array=lambda right: np.ones((3, 4)),
-            ),
-            *other(huge=lambda right: [weight * 2e307 for weight in right], array=lambda right: np.ones((3, 1, 1))),
-            *changed(lists=lambda right: [weight.tolist() for weight in right]),
-        ],
-    ),
+    "bias.fire.weight": array(lambda s: counted(4), called="(weight|shift)"),  # where two do not fit, either
+    "bias.fire.shift": array(lambda s: counted(4)),
+    "bias.fire.out": array(lambda s: counted(4, s.h)),
     "table": array(lambda s: counted(7, s.e)),
     "added.FixedTable.table": array(lambda s: counted(7, s.d)),
+    "added.Split.table": array(lambda s: counted(7, 2)),
     "bias.shaw.q": array(lambda s: counted(s.h, s.t, s.e), called="(q|table)"),  # where two do not fit, either
     "bias.t5.table": array(lambda s: counted(8, s.h)),
     "conventions.convert.table": array(lambda s: counted(s.t, s.d)),
+    "score": array(lambda s: counted(5, 5)),
     "analysis.shift_residual.table": array(lambda s: counted(7, 2) + np.eye(7, 2)),
     "rotary.convert_projection.weight": thing(
         lambda s: counted(s.d, 3), *wrong(number=3.0), *broken(scalar=lambda right: np.array(1.0))

@@ -138,15 +138,13 @@ def test_kerple_and_sandwich():
 
 
 def test_fire(rng):
-    weights = rng.normal(size=(1, 5)), rng.normal(size=(5, 5)), rng.normal(size=(5, 2))
-    shifts = rng.normal(size=(2, 5))
-    score = partial(bias.fire, weights=weights, shifts=shifts, c=0.3, threshold=10.0)
+    weight, shift, out = rng.normal(size=5), rng.normal(size=5), rng.normal(size=(5, 2))
+    score = partial(bias.fire, weight=weight, shift=shift, out=out, c=0.3, threshold=10.0)
     near, far = np.arange(4.0), np.arange(100.0, 104)
     np.testing.assert_allclose(score(near), score(near + 6))
-    by_hand = np.array([math.log1p(0.3 * 2) / math.log1p(0.3 * 103)])
-    for weight, shift in zip(weights[:2], shifts, strict=True):
-        by_hand = np.maximum(by_hand @ weight + shift, 0)
-    np.testing.assert_allclose(score(far)[:, 3, 1], by_hand @ weights[2])
+    relative = math.log1p(0.3 * 2) / math.log1p(0.3 * 103)
+    by_hand = sum(max(relative * weight[j] + shift[j], 0) * out[j] for j in range(5))
+    np.testing.assert_allclose(score(far)[:, 3, 1], by_hand)
 
 
 def test_shaw_and_deberta_by_hand(rng):
@@ -161,6 +159,21 @@ def test_shaw_and_deberta_by_hand(rng):
     np.testing.assert_allclose(got[1, 2, 1], expected / 12**0.5)
     expected = q[0, 4] @ to_key[0, 3] + k[0, 0] @ to_query[0, 0]  # clipped to 1 and to -2
     np.testing.assert_allclose(got[0, 4, 0], expected / 12**0.5)
+    got = bias.deberta(q, k, pos, to_key, to_query, released=True)
+    expected = q[1, 2] @ to_key[1, 3] + k[1, 1] @ to_query[1, 3]  # m - n = 1 for both
+    np.testing.assert_allclose(got[1, 2, 1], expected / 12**0.5)
+
+
+def test_deberta_as_released(rng):
+    """The released code's own steps: gather on the rows of the keys by clip(n - m), then exchange the axes."""
+    q, k = rng.normal(size=(2, 1, 6, 4))
+    to_query, span = rng.normal(size=(1, 8, 4)), 4
+    scored = k[0] @ to_query[0].T  # (s, row)
+    relative = np.arange(6)[:, None] - np.arange(6)  # query minus key
+    index = np.clip(-relative + span, 0, 2 * span - 1)
+    expected = np.take_along_axis(scored, index, axis=1).T / 12**0.5
+    got = bias.deberta(q, k, np.arange(6), np.zeros((1, 8, 4)), to_query, released=True)
+    np.testing.assert_allclose(got[0], expected)
 
 
 def test_transformer_xl_by_hand(rng):
@@ -210,8 +223,9 @@ class Arguments:
     shaw_table: np.ndarray
     to_key: np.ndarray
     to_query: np.ndarray
-    weights: list
-    shifts: np.ndarray
+    fire_weight: np.ndarray
+    shift: np.ndarray
+    out: np.ndarray
 
 
 def arguments():
@@ -219,15 +233,15 @@ def arguments():
     q, k = rng.normal(size=(2, 2, 5, 4))
     u, v = rng.normal(size=(2, 2, 4))
     to_key, to_query = rng.normal(size=(2, 2, 6, 4))
-    weights = [rng.normal(size=shape) for shape in ((1, 3), (3, 3), (3, 2))]
+    first, out = rng.normal(size=3), rng.normal(size=(3, 2))
     return Arguments(
-        q, k, u, v, rng.normal(size=(2, 6, 4)), rng.normal(size=(7, 4)), to_key, to_query, weights, np.ones((2, 3))
+        q, k, u, v, rng.normal(size=(2, 6, 4)), rng.normal(size=(7, 4)), to_key, to_query, first, np.ones(3), out
     )
 
 
 GIVEN = arguments()
 POS = np.arange(5)
-FIRE = {"pos": POS, "weights": GIVEN.weights, "shifts": GIVEN.shifts, "c": 0.3, "threshold": 2.0}
+FIRE = {"pos": POS, "weight": GIVEN.fire_weight, "shift": GIVEN.shift, "out": GIVEN.out, "c": 0.3, "threshold": 2.0}
 SHAW = {"q": GIVEN.q, "pos": POS, "table": GIVEN.shaw_table}
 XL = {"q": GIVEN.q, "k": GIVEN.k, "pos": POS, "weight": GIVEN.weight, "u": GIVEN.u, "v": GIVEN.v}
 DEBERTA = {"q": GIVEN.q, "k": GIVEN.k, "pos": POS, "to_key": GIVEN.to_key, "to_query": GIVEN.to_query}
@@ -261,8 +275,9 @@ COPE = {"q": GIVEN.q, "k": GIVEN.k, "table": GIVEN.shaw_table}
             FIRE,
             {
                 "pos": 2 * POS,
-                "weights": [GIVEN.weights[0], -GIVEN.weights[1], GIVEN.weights[2]],
-                "shifts": 0 * GIVEN.shifts,
+                "weight": 2 * GIVEN.fire_weight,
+                "shift": 0 * GIVEN.shift,
+                "out": -GIVEN.out,
                 "c": 3.0,
                 "threshold": 4.0,
             },
@@ -390,34 +405,9 @@ def test_buckets_of_a_far_distance_are_found_at_once():
             "threshold must be a finite number > 0",
             id="fire threshold",
         ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"weights": GIVEN.weights[:2]}),
-            "weights must be three matrices, got",
-            id="fire layers",
-        ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"weights": [GIVEN.weights[1], *GIVEN.weights[1:]]}),
-            r"weights\[0\] must have the shape \(rows, columns\) with rows = 1, got \(3, 3\)",
-            id="fire first layer",
-        ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"weights": [GIVEN.weights[0], GIVEN.weights[2], GIVEN.weights[2]]}),
-            r"weights\[1\] must have the shape \(rows, columns\) with columns = 3, got \(3, 2\)",
-            id="fire second layer",
-        ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"weights": [*GIVEN.weights[:2], np.ones((2, 2))]}),
-            r"weights\[2\] must have the shape \(rows, columns\) with rows = 3, got \(2, 2\)",
-            id="fire last layer",
-        ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"shifts": np.ones((3, 3))}),
-            r"shifts must have the shape \(rows, columns\) with rows = 2, got \(3, 3\)",
-            id="fire shifts",
-        ),
-        pytest.param(
-            partial(bias.fire, **FIRE | {"shifts": np.ones((2, 1))}), "with columns = 3, got", id="fire hidden shifts"
-        ),
+        pytest.param(partial(bias.fire, **FIRE | {"weight": [[1.0]]}), "weight must have 1 axes", id="fire weight"),
+        pytest.param(partial(bias.fire, **FIRE | {"shift": [1.0]}), "with hidden = 3, got", id="fire shift"),
+        pytest.param(partial(bias.fire, **FIRE | {"out": np.ones((2, 2))}), "with hidden = 3, got", id="fire out"),
         pytest.param(
             partial(bias.shaw, **SHAW | {"pos": POS + 0.5}), "pos must be whole numbers, got 0.5", id="shaw pos"
         ),

@@ -18,7 +18,8 @@ def test_shape_and_norm(name):
     table = table_of(name)
     assert table.shape == (48, 32) and np.abs(table - TABLE).max() > 0.1
     if name != "sine_only":
-        assert np.abs((table**2).sum(axis=1) - 16).max() < 8 and abs((table**2).sum(axis=1).mean() - 16) < 2
+        energy = (table[: 16 if name == "centred" else 48] ** 2).sum(axis=1)
+        assert np.abs(energy - 16).max() < 8 and abs(energy.mean() - 16) < 2
     np.testing.assert_array_equal(table, table_of(name))
     drawn = name in ("shuffled", "random")
     assert np.array_equal(table, table_of(name, seed=1)) != drawn
@@ -37,6 +38,13 @@ def test_shuffled_keeps_the_rows_of_each_block():
     assert len(table_of("shuffled", train_len=20)) == 48
     assert not np.array_equal(table_of("shuffled", train_len=20), table_of("shuffled"))
     assert not np.array_equal(table_of("shuffled")[:16], TABLE[:16])
+
+
+def test_centred_is_the_curve_moved_and_enlarged():
+    table, trained = table_of("centred"), table_of("centred")[:16]
+    np.testing.assert_allclose(trained.mean(axis=0), 0, atol=1e-12)
+    assert (trained**2).mean() == pytest.approx(0.5)
+    np.testing.assert_allclose((table[40] - table[3]) / (TABLE[40] - TABLE[3]), (table[1] - table[0])[0] / np.sin(1))
 
 
 @pytest.mark.parametrize("reading", READINGS)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pe_lib import bias, rotary
-from pe_lib.encodings import ENCODINGS, FixedTable, PerBlock, PositionEncoding, Sinusoidal, build
+from pe_lib.encodings import ENCODINGS, FixedTable, PerBlock, PositionEncoding, Sinusoidal, Split, build
 from pe_lib.encodings.added import Learned, ScaledSinusoidal
 from pe_lib.encodings.content import Fire, TransformerXL
 from pe_lib.encodings.distance import T5, Alibi, DistanceBias, KerpleLog, KerplePower
@@ -42,9 +42,14 @@ def no_score(encoding, q, k, pos, **options):
     return dot(q, k)
 
 
-def rope_score(encoding, q, k, pos, *, every=None, **options):
+def rope_score(encoding, q, k, pos, **options):
     options = {"pairing": "interleaved"} | options
     return dot(rotary.rotate(q, pos, **options), rotary.rotate(k, pos, **options))
+
+
+def rope_nope_score(encoding, q, k, pos, *, every, window=np.inf, **options):
+    hidden = np.where(np.abs(distance(pos)) < window, 0, np.finfo(float).min)
+    return rope_score(encoding, q, k, pos, **options) + hidden
 
 
 def p_rope_score(encoding, q, k, pos, *, p=0.75, **options):
@@ -63,17 +68,17 @@ def alibi_score(encoding, q, k, pos):
     return dot(q, k, bias.alibi(distance(pos), 3))
 
 
-def t5_score(encoding, q, k, pos, *, max_distance, num_buckets=32, std=1.0):
+def t5_score(encoding, q, k, pos, *, max_distance, num_buckets=32, std=1.0, scale=1.0):
     assert len(encoding.table) == num_buckets
-    return dot(q, k, bias.t5(distance(pos), encoding.table, bidirectional=True, max_distance=max_distance))
+    return dot(q, k, scale * bias.t5(distance(pos), encoding.table, bidirectional=True, max_distance=max_distance))
 
 
-def kerple_log_score(encoding, q, k, pos):
-    return dot(q, k, bias.kerple(distance(pos), encoding.r1, encoding.r2, form="log"))
+def kerple_log_score(encoding, q, k, pos, *, scale=1.0):
+    return dot(q, k, scale * bias.kerple(distance(pos), encoding.r1, encoding.r2, form="log"))
 
 
-def kerple_power_score(encoding, q, k, pos):
-    return dot(q, k, bias.kerple(distance(pos), encoding.r1, encoding.r2, form="power"))
+def kerple_power_score(encoding, q, k, pos, *, scale=1.0):
+    return dot(q, k, scale * bias.kerple(distance(pos), encoding.r1, encoding.r2, form="power"))
 
 
 def sandwich_score(encoding, q, k, pos, **options):
@@ -81,9 +86,9 @@ def sandwich_score(encoding, q, k, pos, **options):
 
 
 def fire_score(encoding, q, k, pos, *, threshold, c=0.1, hidden=32):
-    weights, shifts = [*map(array, encoding.weights)], [*map(array, encoding.shifts)]
-    assert weights[1].shape == (hidden, hidden)
-    return dot(q, k, bias.fire(pos, weights, shifts, c=c, threshold=0.8 * threshold))
+    assert encoding.weight.shape == (hidden,)
+    layers = encoding.weight, encoding.shift, encoding.out
+    return dot(q, k, bias.fire(pos, *map(array, layers), c=c, threshold=0.8 * threshold))
 
 
 def shaw_score(encoding, q, k, pos, *, reach):
@@ -96,9 +101,9 @@ def transformer_xl_score(encoding, q, k, pos, **options):
     return dot(q, k, bias.transformer_xl(q, k, pos, encoding.weight, u, v, **options))
 
 
-def deberta_score(encoding, q, k, pos, *, reach):
+def deberta_score(encoding, q, k, pos, *, reach, **options):
     assert encoding.to_key.shape[1] == 2 * reach
-    return dot(q, k / 3**0.5, bias.deberta(q, k, pos, encoding.to_key, encoding.to_query))
+    return dot(q, k / 3**0.5, bias.deberta(q, k, pos, encoding.to_key, encoding.to_query, **options))
 
 
 def cope_score(encoding, q, k, pos, *, max_count):
@@ -129,18 +134,22 @@ CASES = {
     "rope": Case({"base": 50.0, "pairing": "half", "rotary_dim": 4, "p": 0.5}, rope_score),
     "partial_rope": Case({"base": 50.0, "rotary_dim": 4}, rope_score, built={"rotary_dim": 6}),
     "p_rope": Case({"base": 50.0, "p": 0.25}, p_rope_score),
-    "rope_nope": Case({"base": 50.0, "every": 3}, rope_score, built={"every": 2}),
+    "rope_nope": Case({"base": 50.0, "every": 3, "window": 3}, rope_nope_score, built={"every": 2}),
     "xpos": Case({"base": 50.0, "scale_base": 20.0, "gamma": 4.0}, xpos_score, built={"scale_base": 99.0}),
     "pope": Case({"base": 50.0}, pope_score),
     "alibi": Case({}, alibi_score),
-    "t5": Case({"num_buckets": 8, "max_distance": 9, "std": 2.0}, t5_score, built={"max_distance": 20, "std": 1.0}),
-    "kerple_log": Case({}, kerple_log_score),
-    "kerple_power": Case({}, kerple_power_score),
+    "t5": Case(
+        {"num_buckets": 8, "max_distance": 9, "std": 2.0, "scale": 3.0},
+        t5_score,
+        built={"max_distance": 20, "std": 1.0},
+    ),
+    "kerple_log": Case({"scale": 3.0}, kerple_log_score),
+    "kerple_power": Case({"scale": 3.0}, kerple_power_score),
     "sandwich": Case({"width": 16, "base": 50.0}, sandwich_score),
     "fire": Case({"hidden": 8, "c": 3.0, "threshold": 7.0}, fire_score, built={"threshold": 4.0}, shift=True),
     "shaw": Case({"reach": 2}, shaw_score, built={"reach": 5}),
     "transformer_xl": Case({"base": 50.0}, transformer_xl_score),
-    "deberta": Case({"reach": 2}, deberta_score, built={"reach": 9}),
+    "deberta": Case({"reach": 2, "released": True}, deberta_score, built={"reach": 9}),
     "cope": Case({"max_count": 3}, cope_score, built={"max_count": 5}),
 }
 SCORED = [name for name in CASES if CASES[name].score is not no_score]
@@ -288,6 +297,16 @@ def test_what_is_embedded_is_that_in_numpy(rng):
     np.testing.assert_allclose(FixedTable(TABLE).embed(ones, torch.tensor([4.0, 0, 23]))[0], 1 + TABLE[[4, 0, 23]])
 
 
+def test_split_puts_token_and_position_side_by_side():
+    x, pos = torch.randn(2, 3, 24, generator=generator()), torch.tensor([[4.0, 0, 23], [1, 2, 3]])
+    split = Split(TABLE[:, :5]).embed(x, pos)
+    assert torch.equal(split[..., :19], x[..., :19])
+    np.testing.assert_array_equal(split[..., 19:], TABLE[pos.long(), :5].astype(np.float32))
+    assert torch.equal(Split(TABLE[:, :5]).embed(x, pos[0])[1], Split(TABLE[:, :5]).embed(x[1:], pos[:1])[0])
+    with pytest.raises(ValueError, match="table must have from 1 to d_model - 1 = 4 columns, got 5"):
+        Split(TABLE[:, :5]).embed(x[..., :5], pos)
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16])
 def test_low_precision_rounds_the_values_not_the_angles(kind):
     """Also after module.to(kind): at position 100,000 a rounded angle would be wrong by radians."""
@@ -387,7 +406,7 @@ def test_a_model_can_be_copied_and_saved_and_run_without_gradients(name, tokens)
 
 
 SHARED = {"scaled_sinusoidal": 1, "learned": 1, "t5": 1}  # trained tensors of all blocks together
-EACH_BLOCK = {"pope": 1, "kerple_log": 2, "kerple_power": 2, "fire": 7, "shaw": 1, "transformer_xl": 3}
+EACH_BLOCK = {"pope": 1, "kerple_log": 2, "kerple_power": 2, "fire": 5, "shaw": 1, "transformer_xl": 3}
 EACH_BLOCK |= {"deberta": 2, "cope": 1}
 
 
@@ -551,7 +570,8 @@ def test_first_values_are_drawn_as_asked():
     assert table.std().item() == pytest.approx(0.3, rel=0.02) and abs(table.mean().item()) < 0.01
     assert torch.equal(table, Learned(64, 500, std=0.3, generator=generator()).table)
     fire = Fire(2, hidden=200, generator=generator())
-    assert [w.std().item() for w in fire.weights] == pytest.approx([2**0.5, 0.1, 0.1], rel=0.12)
+    first = [tensor.std().item() for tensor in (fire.weight, fire.shift, fire.out)]
+    assert first == pytest.approx([3**-0.5, 3**-0.5, 600**-0.5], rel=0.12)
     xl = TransformerXL(96, 4, generator=generator())
     assert xl.weight.std().item() == pytest.approx(96**-0.5, rel=0.05)
     assert torch.stack([xl.u, xl.v]).std().item() == pytest.approx(24**-0.5, rel=0.2)
@@ -560,14 +580,16 @@ def test_first_values_are_drawn_as_asked():
 # Names, options, bad input
 
 
-def test_an_option_after_the_name():
+def test_options_after_the_name():
     assert build("rope:base=50", CONFIG, generator()).omega[1] == 50.0**-0.25
     assert build("rope:pairing=half", CONFIG, generator()).pairing == "half"
+    t5 = build("t5:max_distance=32:scale=10", CONFIG, generator())
+    assert (t5.max_distance, t5.scale) == (32, 10)
     assert build("learned:std=0.1", CONFIG, generator()).table.std().item() == pytest.approx(0.1, rel=0.2)
 
 
 def test_options_are_listed():
-    assert ENCODINGS["t5"].options() == {"num_buckets": 32, "max_distance": 128, "std": 0.02}
+    assert ENCODINGS["t5"].options() == {"num_buckets": 32, "max_distance": 128, "std": 0.1, "scale": 1.0}
     assert ENCODINGS["alibi"].options() == {}
     with pytest.raises(
         TypeError, match="encoding t5 has no option 'distance'; it has num_buckets, max_distance, std"
@@ -583,9 +605,9 @@ BAD = {
     "unknown name": (lambda: build("rope2", CONFIG, generator()), ValueError, "encoding must be one of nope, sinus"),
     "no options": (lambda: build("nope", CONFIG, generator(), base=2.0), TypeError, "no option 'base'; it has none"),
     "two options": (
-        lambda: build("t5:max_distance=32,num_buckets=8", CONFIG, generator()),
+        lambda: build("t5:scale=32:scale=8", CONFIG, generator()),
         ValueError,
-        "encoding may have one option after its name, got max_distance=32,num_buckets=8",
+        "encoding must have each option once, got scale twice",
     ),
     "no such option": (lambda: build("alibi:base=2", CONFIG, generator()), TypeError, "alibi has no option 'base'"),
     "a size": (lambda: build("t5:bidirectional=0", CONFIG, generator()), TypeError, "t5 has no option 'bidirec"),

@@ -19,7 +19,7 @@ ROOMS = re.findall(
 )
 # What never loads torch when it is imported.
 NUMPY = {"sinusoidal", "rotary", "bias", "analysis", "conventions", "tasks", "text", "controls", "plots", "check"}
-NUMPY |= {"collection", "identify", "runs"}
+NUMPY |= {"collection", "claims", "identify", "runs"}
 
 
 @dataclass(frozen=True)

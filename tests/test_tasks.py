@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from pe_lib.tasks import IGNORE, TASKS, Copy, Count, Previous, Retrieve, Reverse, Sort
+from pe_lib.tasks import IGNORE, TASKS, Copy, Count, Hop, Marked, Previous, Retrieve, Reverse, Sort
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -58,15 +58,15 @@ def test_content_is_uniform_and_independent(rng, name):
     """The ceilings rest on it: each token, each pair of neighbours and each place asked for is equally likely."""
     task = TASKS[name](5, 4)
     inputs, _ = task.sample(rng, 6000)
-    content = inputs[:, 1:] if name == "retrieve" else inputs[:, :5]
+    content = inputs[:, :5] % 4  # without marks
     for column in content.T:
         assert chisquare(np.bincount(column, minlength=4)).pvalue > 1e-4
     pairs = (4 * content[:, :-1] + content[:, 1:]).ravel()
     assert chisquare(np.bincount(pairs, minlength=16)).pvalue > 1e-4
     ends = 4 * content[:, 0] + content[:, -1]
     assert chisquare(np.bincount(ends, minlength=16)).pvalue > 1e-4
-    if name == "retrieve":
-        places = inputs[:, 0] - 4
+    if name in ("retrieve", "marked"):
+        places = inputs[:, -1] - 4 if name == "retrieve" else inputs.argmax(axis=1)
         assert chisquare(np.bincount(places, minlength=5)).pvalue > 1e-4
         assert chisquare(np.bincount(5 * content[:, 0] + places, minlength=20)).pvalue > 1e-4
 
@@ -85,8 +85,10 @@ ANSWERS = {
     "count": (Count(4, 5), [3, 1, 1, 2], [1, 2, 2, 1]),
     "previous": (Previous(4, 5), [3, 1, 1, 2], [3, 3, 1, 1]),
     "copy": (Copy(2, 5), [3, 1, 5, 5], [IGNORE, IGNORE, 3, 1]),
-    "retrieve the last": (Retrieve(3, 5), [5 + 2, 3, 1, 4], [4, IGNORE, IGNORE, IGNORE]),
-    "retrieve the first": (Retrieve(3, 5), [5 + 0, 3, 1, 4], [3, IGNORE, IGNORE, IGNORE]),
+    "hop": (Hop(4, 6), [1, 4, 2, 5], [4, 4, 1, 1]),
+    "retrieve the last": (Retrieve(3, 5), [3, 1, 4, 5 + 2], [IGNORE, IGNORE, IGNORE, 4]),
+    "retrieve the first": (Retrieve(3, 5), [3, 1, 4, 5 + 0], [IGNORE, IGNORE, IGNORE, 3]),
+    "marked": (Marked(3, 5), [4, 5 + 1, 2], [IGNORE, IGNORE, 1]),
 }
 KEYS = {
     "reverse": [3, 2, 1, 0],
@@ -94,8 +96,10 @@ KEYS = {
     "count": [IGNORE] * 4,
     "previous": [0, 0, 1, 2],
     "copy": [IGNORE, IGNORE, 0, 1],
-    "retrieve the last": [3, IGNORE, IGNORE, IGNORE],
-    "retrieve the first": [1, IGNORE, IGNORE, IGNORE],
+    "hop": [1, 1, 0, 0],
+    "retrieve the last": [IGNORE, IGNORE, IGNORE, 2],
+    "retrieve the first": [IGNORE, IGNORE, IGNORE, 0],
+    "marked": [IGNORE, IGNORE, 1],
 }
 
 

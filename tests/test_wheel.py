@@ -69,7 +69,7 @@ table = sinusoidal(range(5), 8)
 there = convert(table, "paper", "marian")
 print(there.shape, np.allclose(convert(there, "marian", "paper"), table))""",
     "results": "from pe_lib import collection; print(len(collection.read('controls')))",
-    "ledger": "from pe_lib import collection; print(*collection.ledger().loc['smooth', ['status', 'notebook']])",
+    "ledger": "from pe_lib import claims; print(*claims.ledger().loc['smooth', ['status', 'notebook']])",
     "style": "import matplotlib.pyplot as plt; plt.style.use('pe_lib.style'); print(plt.rcParams['figure.dpi'])",
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Generator
 
 from pe_lib import check
-from pe_lib.encodings.added import FixedTable, Learned, ScaledSinusoidal, Sinusoidal
+from pe_lib.encodings.added import FixedTable, Learned, ScaledSinusoidal, Sinusoidal, Split
 from pe_lib.encodings.base import PerBlock, PositionEncoding
 from pe_lib.encodings.content import Cope, Deberta, Fire, Shaw, TransformerXL
 from pe_lib.encodings.distance import T5, Alibi, KerpleLog, KerplePower, Sandwich
@@ -21,7 +21,7 @@ from pe_lib.encodings.turning import PartialRotary, PoPE, PRotary, Rotary, Rotar
 if TYPE_CHECKING:
     from pe_lib.transformer import Config
 
-__all__ = ["ENCODINGS", "FixedTable", "PerBlock", "PositionEncoding", "Rotary", "Sinusoidal", "build"]
+__all__ = ["ENCODINGS", "FixedTable", "PerBlock", "PositionEncoding", "Rotary", "Sinusoidal", "Split", "build"]
 
 ENCODINGS: dict[str, type[PositionEncoding]] = {
     "nope": PositionEncoding,
@@ -52,19 +52,19 @@ ENCODINGS: dict[str, type[PositionEncoding]] = {
 def build(name: str, config: Config, generator: Generator, **options: Any) -> PositionEncoding:
     """The encoding called ``name``, sized for a model; ``generator`` draws what is drawn.
 
-    One option may follow the name: "t5:max_distance=32" is t5 with max_distance = 32.  ``ENCODINGS[name].options()``
-    lists them, and so does the TypeError for one that the encoding does not have.
+    Options may follow the name: "t5:max_distance=32:scale=10" is t5 with max_distance = 32 and scale = 10.
+    ``ENCODINGS[name].options()`` lists them, and so does the TypeError for one that the encoding does not have.
     """
     check.instance("encoding", name, str)
     check.instance("generator", generator, Generator)
     if not hasattr(config, "n_layer"):
         raise TypeError(f"config must be a Config of pe_lib.transformer, got {check.short(config)}")
-    name, colon, setting = name.partition(":")
+    name, *settings = name.split(":")
     encoding = ENCODINGS[check.choice("encoding", name, ENCODINGS)]
-    if colon:
+    for setting in settings:
         option, _, value = setting.partition("=")
-        if "=" in value:
-            raise ValueError(f"encoding may have one option after its name, got {setting}; more are keywords")
+        if option in options:
+            raise ValueError(f"encoding must have each option once, got {option} twice")
         options[option] = _value(value)
     has = encoding.options()
     for option in options:

@@ -47,13 +47,30 @@ class FixedTable(PositionEncoding):
 
     def __init__(self, table: ArrayLike):
         super().__init__()
-        self.table = torch.from_numpy(check.reals("table", table, ndim=2))
+        self.table = _checked(table)
         self.d_model = self.table.shape[1]
-        if not self.table.float().isfinite().all():
-            raise ValueError("table must be finite in float32 too, the type of most models")
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         return x + self.table[_rows(pos, len(self.table))].to(x)
+
+
+class Split(PositionEncoding):
+    """Token and position side by side: row `pos` of a table (max_len, k) takes the place of the last k columns.
+
+    For study: so a model of width d keeps d - k columns for the token.  Positions that are no rows of the table raise
+    ValueError, as does a table that is not narrower than the embeddings.
+    """
+
+    def __init__(self, table: ArrayLike):
+        super().__init__()
+        self.table = _checked(table)
+
+    def embed(self, x: Tensor, pos: Tensor) -> Tensor:
+        k = self.table.shape[1]
+        if not 1 <= k < x.shape[-1]:
+            raise ValueError(f"table must have from 1 to d_model - 1 = {x.shape[-1] - 1} columns, got {k}")
+        rows = self.table[_rows(pos, len(self.table))].to(x)  # (t, k) or (b, t, k)
+        return torch.cat([x[..., :-k], rows.expand(*x.shape[:-1], k)], dim=-1)
 
 
 class Learned(PositionEncoding):
@@ -71,6 +88,13 @@ class Learned(PositionEncoding):
 
     def embed(self, x: Tensor, pos: Tensor) -> Tensor:
         return x + self.table[_rows(pos, len(self.table))]
+
+
+def _checked(table: ArrayLike) -> Tensor:
+    checked = torch.from_numpy(check.reals("table", table, ndim=2))
+    if not checked.float().isfinite().all():
+        raise ValueError("table must be finite in float32 too, the type of most models")
+    return checked
 
 
 def _rows(pos: Tensor, n_row: int) -> Tensor:

@@ -144,3 +144,9 @@ def drawn(shape: Iterable[int], std: float, generator: Generator) -> nn.Paramete
     std = check.between("std", std, 1e-30, 1e30)  # of float32
     check.instance("generator", generator, Generator)
     return nn.Parameter(torch.empty(*shape).normal_(0, std, generator=generator))
+
+
+def uniform(shape: Iterable[int], most: float, generator: Generator) -> nn.Parameter:
+    """A parameter with first values from U(-most, most)."""
+    check.instance("generator", generator, Generator)
+    return nn.Parameter(torch.empty(*shape).uniform_(-most, most, generator=generator))

@@ -5,16 +5,18 @@ from torch import Generator, Tensor, nn
 
 from pe_lib import check
 from pe_lib.encodings.added import Sinusoidal
-from pe_lib.encodings.base import PositionEncoding, distances, drawn, pick, whole
+from pe_lib.encodings.base import PositionEncoding, distances, drawn, pick, uniform, whole
 
 
 class Fire(PositionEncoding):
     """A small network of the distance as a share of the query's position: f(ln(1 + c |m - n|) / ln(1 + c max(m, L))).
 
-    f has two hidden layers of ``hidden`` ReLUs and one output a head.  c is learned, and L = threshold * a learned
-    factor, 1 at first; both are used as absolute values.  Beyond L it depends on the position of the query, so it is
-    not blind to a shift.  Community code that clamps max(m, L) from above has it the wrong way round.
-    Li et al. 2023, arXiv 2310.04418, sec. 3.
+    f is that of the paper's listing: one layer of ``hidden`` ReLUs, then one output a head, without the constant that
+    a softmax does not see; its text speaks of two layers.  c is learned, and L = threshold * a learned factor, 1 at
+    first; both are used as absolute values.  Beyond L it depends on the position of the query, so it is not blind to
+    a shift; up to L it is a bias of the distance.  The listing starts at L = 512, for longer sequences than those
+    here.  First values: those of a linear layer of PyTorch.  Community code that clamps max(m, L) from above has it
+    the wrong way round.  Li et al. 2023, arXiv 2310.04418, sec. 3 and app. B.
     """
 
     each_block = True
@@ -25,15 +27,13 @@ class Fire(PositionEncoding):
         super().__init__()
         self.n_head = check.size("n_head", n_head)
         hidden = check.size("hidden", hidden)
-        check.room(hidden=hidden * max(hidden, self.n_head))
+        check.room(hidden=hidden * self.n_head)
         self.c = nn.Parameter(torch.tensor(check.between("c", c, 1e-30, 1e30)))
         self.factor = nn.Parameter(torch.ones(()))
         self.threshold = check.between("threshold", threshold, 1e-30, 1e30)
-        shapes = ((1, hidden), (hidden, hidden), (hidden, self.n_head))
-        weights = [drawn(shape, (2 / shape[0]) ** 0.5, generator) for shape in shapes]
-        shifts = [torch.zeros(hidden), torch.zeros(hidden)]
-        self.weights = nn.ParameterList(weights)
-        self.shifts = nn.ParameterList(shifts)
+        self.weight = uniform((hidden,), 1.0, generator)
+        self.shift = uniform((hidden,), 1.0, generator)
+        self.out = uniform((hidden, self.n_head), hidden**-0.5, generator)
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
         c = self.c.cpu().double().abs()
@@ -42,10 +42,8 @@ class Fire(PositionEncoding):
         far = (c * distances(pos_q, pos_k).abs()).log1p()  # (..., t, s)
         reach = reach.clamp(min=1e-9)
         relative = (far / reach[..., None]).to(q)
-        x = relative[..., None]  # (..., t, s, 1)
-        for weight, shift in zip(self.weights[:2], self.shifts, strict=True):
-            x = (x @ weight + shift).relu()
-        return (x @ self.weights[2]).movedim(-1, -3)
+        hidden = (relative[..., None] * self.weight + self.shift).relu()  # (..., t, s, hidden)
+        return (hidden @ self.out).movedim(-1, -3)
 
 
 class Shaw(PositionEncoding):
@@ -77,8 +75,9 @@ class TransformerXL(PositionEncoding):
     """Sinusoids of the distance as further keys: (q . W R[m - n] + u . k_n + v . W R[m - n]) / sqrt(e).
 
     R (d_model,) is the sinusoidal encoding of the distance, W a second key projection, u and v (h, e) learned queries
-    that ask for content and for distance whatever the token is.  First values N(0, 1/d_model) for W, N(0, 1/e) for
-    u and v.  The paper's recurrence is not a matter of encoding.  Dai et al. 2019, arXiv 1901.02860, sec. 3.3.
+    that ask for content and for distance whatever the token is; each block has its own, where the authors' code can
+    share them.  First values N(0, 1/d_model) for W, N(0, 1/e) for u and v.  The paper's recurrence is not a matter of
+    encoding.  Dai et al. 2019, arXiv 1901.02860, sec. 3.3.
     """
 
     each_block = True
@@ -112,18 +111,22 @@ class TransformerXL(PositionEncoding):
 class Deberta(PositionEncoding):
     """Content to position and position to content: (q_m . K[d] + k_n . Q[-d]) / sqrt(3 e), d = m - n.
 
-    d is clipped to -reach .. reach - 1.  Three terms make the score, so q . k is divided by sqrt(3 e) as well: `turn`
-    does that.  The tables K and Q (h, 2 reach, e) stand for the paper's P W_k and P W_q; keeping the products apart
-    ties them to the content projections or to each other, which this interface does not see.  First values N(0, 1/e).
-    v2 of the authors' code groups far distances in logarithmic buckets; the mask decoder's absolute positions are
-    left out.  Distances that are not whole raise ValueError.  He et al. 2020, arXiv 2006.03654, sec. 3.1.
+    A row outside -reach .. reach - 1 is the last one there.  The paper has Q[-d]; the authors' released code has
+    Q[d], and so have models made with it: ``released`` says which (microsoft/DeBERTa, issues 47 and 162).  Three
+    terms make the score, so q . k is divided by sqrt(3 e) as well: `turn` does that.  The tables K and Q
+    (h, 2 reach, e) stand for the paper's P W_k and P W_q; keeping the products apart ties them to the content
+    projections or to each other, which this interface does not see.  First values N(0, 1/e): a row for a distance
+    that was never trained keeps them.  v2 of the code groups far distances in logarithmic buckets; the mask decoder's
+    absolute positions are left out.  Distances that are not whole raise ValueError.
+    He et al. 2020, arXiv 2006.03654, sec. 3.1.
     """
 
     each_block = True
 
-    def __init__(self, n_head: int, head_dim: int, *, reach: int = 512, generator: Generator):
+    def __init__(self, n_head: int, head_dim: int, *, reach: int = 512, released: bool = False, generator: Generator):
         super().__init__()
         self.reach = check.size("reach", reach)
+        self.released = check.flag("released", released)
         self.n_head = check.size("n_head", n_head)
         self.head_dim = check.size("head_dim", head_dim)
         check.room(n_head=self.n_head, reach=2 * self.reach, head_dim=self.head_dim)
@@ -135,8 +138,11 @@ class Deberta(PositionEncoding):
         return q / 3**0.5, k
 
     def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
-        content_to_position = self._pick(q, self.to_key, distances(pos_q, pos_k))
-        position_to_content = self._pick(k, self.to_query, distances(pos_k, pos_q))  # (b, h, s, t)
+        query_minus_key = distances(pos_q, pos_k)
+        key_minus_query = distances(pos_k, pos_q)  # (..., s, t)
+        asked = query_minus_key.transpose(-1, -2) if self.released else key_minus_query
+        content_to_position = self._pick(q, self.to_key, query_minus_key)
+        position_to_content = self._pick(k, self.to_query, asked)  # (b, h, s, t)
         # q is divided by sqrt(3) already
         score = content_to_position + position_to_content.transpose(-1, -2) / 3**0.5
         return score / q.shape[-1] ** 0.5
@@ -155,7 +161,8 @@ class Cope(PositionEncoding):
 
     The bias is q . table[p], between whole p interpolated, p at most max_count - 1; table (max_count, e), zero at
     first.  It takes the order from the sequence and ignores positions: the last query is that of the last key.  Keys
-    after the query count nothing and are at p = 0, so without a causal mask they look alike.
+    after the query count nothing and are at p = 0, so without a causal mask they look alike.  The gate is that of the
+    paper's listing, whose q . k is scaled; its equation has q . k.
     Golovneva et al. 2024, arXiv 2405.18719, sec. 4.
     """
 

@@ -46,10 +46,12 @@ class Alibi(DistanceBias):
 
 
 class T5(DistanceBias):
-    """A learned number for each head and bucket of distances (`bias.t5_bucket`), shared by all blocks.
+    """A learned number for each head and bucket of distances (`bias.t5_bucket`), shared by all blocks, times scale.
 
-    A bucket whose distances are not seen in training keeps its first values, N(0, std**2).  T5 also leaves out
-    1/sqrt(head_dim), which this model keeps.  Raffel et al. 2019, arXiv 1910.10683, sec. 2.1.
+    A bucket whose distances are not seen in training keeps its first values, N(0, std**2); released code has
+    std = d_model ** -0.5.  An optimizer like Adam moves a number by about its learning rate a step, whatever that
+    number is for: ``scale`` says how far that moves the bias.  T5 also leaves out 1/sqrt(head_dim), which this model
+    keeps.  Raffel et al. 2019, arXiv 1910.10683, sec. 2.1.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class T5(DistanceBias):
         bidirectional: bool,
         num_buckets: int = 32,
         max_distance: int = 128,
-        std: float = 0.02,
+        std: float = 0.1,
+        scale: float = 1.0,
         generator: Generator,
     ):
         super().__init__()
         self.n_head = check.size("n_head", n_head)
+        self.scale = check.between("scale", scale, 1e-30, 1e30)
         num_buckets = check.size("num_buckets", num_buckets, even=True, least=4)
         self.bidirectional = check.flag("bidirectional", bidirectional)
         self.one_side = num_buckets // 2 if self.bidirectional else num_buckets
@@ -84,23 +88,24 @@ class T5(DistanceBias):
         bucket = torch.where(far < half, far, logarithmic.clamp(max=self.one_side - 1))
         if self.bidirectional:
             bucket = bucket + self.one_side * (distance < 0)
-        return self.table[bucket.long()].movedim(-1, 0)
+        return self.scale * self.table[bucket.long()].movedim(-1, 0)
 
 
 class KerpleLog(DistanceBias):
     """-r1 ln(1 + r2 |distance|), r1 and r2 > 0 learned by each head: a conditionally positive definite kernel.
 
     First values U(0, 2) and U(0, 1); before each use both are brought to at least 0.01, as the authors' code does.
-    Chi et al. 2022, arXiv 2205.09921, sec. 4.
+    ``scale`` multiplies the bias, as in `T5`.  Chi et al. 2022, arXiv 2205.09921, sec. 4.
     """
 
     each_block = True
     first = (2.0, 1.0)  # r1 and r2 are drawn from 0 to here
     most_r2: float | None = None
 
-    def __init__(self, n_head: int, *, generator: Generator):
+    def __init__(self, n_head: int, *, scale: float = 1.0, generator: Generator):
         super().__init__()
         self.n_head = check.size("n_head", n_head)
+        self.scale = check.between("scale", scale, 1e-30, 1e30)
         check.instance("generator", generator, Generator)
         r1, r2 = torch.rand(2, self.n_head, generator=generator)
         self.r1 = nn.Parameter(self.first[0] * r1)
@@ -110,7 +115,8 @@ class KerpleLog(DistanceBias):
         # The numbers themselves are clamped: a clamp of their values would stop their gradients.
         self.r1.data.clamp_(min=0.01)
         self.r2.data.clamp_(min=0.01, max=self.most_r2)
-        return self.kernel(_per_head(self.r1, distance), _per_head(self.r2, distance), distance.abs())
+        kernel = self.kernel(_per_head(self.r1, distance), _per_head(self.r2, distance), distance.abs())
+        return self.scale * kernel
 
     def kernel(self, r1: Tensor, r2: Tensor, far: Tensor) -> Tensor:
         return -r1 * (r2 * far).log1p()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pe_lib import check
-from pe_lib.encodings.base import PerBlock, PositionEncoding, all_heads
+from pe_lib.encodings.base import PerBlock, PositionEncoding, all_heads, distances
 
 SMALL = 2**14  # numbers of a head, below which a call for each costs more than it saves
 
@@ -151,15 +151,41 @@ class PRotary(Rotary):
         super().__init__(head_dim, base, p=p)
 
 
-class RotaryNope(PerBlock):
-    """Rotary in all blocks but every fourth (of two or three, the last), which has no encoding: SmolLM3."""
+class WindowedRotary(Rotary):
+    """Rotary, and a query sees no key ``window`` tokens away or farther: a sliding window, as in Mistral."""
 
-    def __init__(self, head_dim: int, n_layer: int, base: float = 10_000.0, *, every: int | None = None):
+    def __init__(self, head_dim: int, base: float = 10_000.0, *, window: int):
+        super().__init__(head_dim, base)
+        self.window = check.size("window", window)
+
+    def bias(self, q: Tensor, k: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+        far = distances(pos_q, pos_k).abs() >= self.window
+        hidden = torch.zeros(far.shape, dtype=q.dtype).masked_fill(far, torch.finfo(q.dtype).min)
+        return all_heads(hidden).to(q)
+
+
+class RotaryNope(PerBlock):
+    """Rotary in all blocks but every fourth (of two or three, the last), which has no encoding: SmolLM3.
+
+    With a ``window`` the rotary blocks look no farther than that, so that none meets a distance it was not trained
+    on: Yang et al. 2025 (arXiv 2501.18795), Llama 4 (in chunks, and with a temperature that is left out here).
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        n_layer: int,
+        base: float = 10_000.0,
+        *,
+        every: int | None = None,
+        window: int | None = None,
+    ):
         n_layer = check.size("n_layer", n_layer)
         if every is None:
             every = max(2, min(4, n_layer))
         every = check.size("every", every, least=2, most=10_000)
-        super().__init__([Rotary(head_dim, base)] * (every - 1) + [PositionEncoding()])
+        rotary = Rotary(head_dim, base) if window is None else WindowedRotary(head_dim, base, window=window)
+        super().__init__([rotary] * (every - 1) + [PositionEncoding()])
 
 
 class XPos(Rotary):
