@@ -1,10 +1,12 @@
 """Times every case against its floor, several times over, and writes the ratios to data/benchmarks.csv.
 
-    python -m benchmarks
+    python -m benchmarks                               everything, from a clean git tree
+    python -m benchmarks benchmarks/bench_rotary.py    that file once; the ratios are printed, nothing is written
 
-On a machine that does nothing else, from a clean git tree.  The file is of one machine, written whole at the end.
+On a machine that does nothing else.  The file is of one machine, written whole at the end.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -21,7 +23,8 @@ from pe_lib.runs.execute import processor
 from pe_lib.runs.origin import origin, refuse_unclean
 from pe_lib.training import versions
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+EVERY = sorted(HERE.glob("bench_*.py"))
 PEERS = HERE.parent / "build" / "peers"
 TARGET = DATA / "benchmarks.csv"
 TIMES = 5  # the whole from the beginning, so that what changes in the machine meanwhile is seen
@@ -32,14 +35,27 @@ SIZES = COLUMNS[2:]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    """The command line.  -> 0 all is done, 1 a case failed, 2 refused, 130 interrupted"""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios of times to their floors.")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="of benchmarks/: only these, only printed"
+    )
+    files = parser.parse_args(arguments).files
     try:
+        unknown = [str(file) for file in files if file.resolve() not in EVERY]
+        if unknown:
+            raise ValueError(f"FILE must be one of {', '.join(file.name for file in EVERY)}, got {unknown[0]}")
+        if files:
+            peers()
+            print(ratios(measure(files)).dropna(axis="columns", how="all").to_string(index=False))
+            return 0
         refuse_unclean(TARGET)
         began, timed = origin(HERE).commit, peers()
         parts = []
         for time in range(TIMES):
             print(f"the whole for the {time + 1}. time of {TIMES}", flush=True)
-            parts.append(ratios(measure()).assign(time=time))
+            parts.append(ratios(measure(EVERY)).assign(time=time))
         refuse_unclean(TARGET)
         if origin(HERE).commit != began:
             raise ValueError("the commit is another one than at the beginning: nothing is written")
@@ -59,14 +75,14 @@ def main() -> int:
     return 0
 
 
-def measure() -> list[dict]:
-    """Everything once, in a process of its own.  -> what pytest-benchmark says of each case"""
+def measure(files: list[Path]) -> list[dict]:
+    """The files once, in a process of its own.  -> what pytest-benchmark says of each case"""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "times.json"
         options = ["-x", "-q", "-W", "default", "-p", "no:cacheprovider", f"--benchmark-json={target}"]
         options += ["--benchmark-max-time=0.3", "--benchmark-min-rounds=10"]
         options += ["--benchmark-columns=min,median,rounds", "--benchmark-sort=fullname"]
-        command = [sys.executable, "-m", "pytest", *options, *map(str, sorted(HERE.glob("bench_*.py")))]
+        command = [sys.executable, "-m", "pytest", *options, *map(str, files)]
         subprocess.run(command, check=True, env=os.environ | ENVIRONMENT)
         return json.loads(target.read_text())["benchmarks"]
 

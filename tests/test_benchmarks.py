@@ -63,12 +63,12 @@ def measured(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr(benchmarks, "refuse_unclean", lambda target: None)
     monkeypatch.setattr(benchmarks, "peers", lambda: "other 1.0")
     monkeypatch.setattr(benchmarks, "origin", lambda folder: Origin("0123456789ab", True))
-    monkeypatch.setattr(benchmarks, "measure", lambda: [one("fill", 2.0, floor=True), one("formula", 2.469)])
+    monkeypatch.setattr(benchmarks, "measure", lambda files: [one("fill", 2.0, floor=True), one("formula", 2.469)])
     return tmp_path / "benchmarks.csv"
 
 
 def test_all_is_written_at_once(benchmarks, measured):
-    assert benchmarks.main() == 0
+    assert benchmarks.main([]) == 0
     table = pd.read_csv(measured)
     assert table.time.tolist() == [time for time in range(benchmarks.TIMES) for _ in range(2)]
     expected = {"group": "table", "case": "formula", "ratio": 1.234, "threads": 1, "peers": "other 1.0"}
@@ -83,19 +83,19 @@ def test_all_is_written_at_once(benchmarks, measured):
     ],
 )
 def test_nothing_is_written_where_it_ends_early(benchmarks, measured, monkeypatch, capsys, error, status, said):
-    def measure():
+    def measure(files):
         raise error
 
     measured.write_text("before")
     monkeypatch.setattr(benchmarks, "measure", measure)
-    assert benchmarks.main() == status
+    assert benchmarks.main([]) == status
     assert capsys.readouterr().err == said and measured.read_text() == "before"
 
 
 def test_nothing_is_written_of_another_commit(benchmarks, measured, monkeypatch, capsys):
     commits = iter("ab")
     monkeypatch.setattr(benchmarks, "origin", lambda folder: Origin(next(commits), True))
-    assert benchmarks.main() == 2 and not measured.exists()
+    assert benchmarks.main([]) == 2 and not measured.exists()
     assert "another one than at the beginning" in capsys.readouterr().err
 
 
@@ -104,9 +104,17 @@ def test_nothing_is_timed_in_a_tree_that_is_not_clean(benchmarks, measured, monk
         raise ValueError("commit first")
 
     monkeypatch.setattr(benchmarks, "refuse_unclean", refuse)
-    monkeypatch.setattr(benchmarks, "measure", lambda: pytest.fail("it was timed"))
-    assert benchmarks.main() == 2
+    monkeypatch.setattr(benchmarks, "measure", lambda files: pytest.fail("it was timed"))
+    assert benchmarks.main([]) == 2
     assert capsys.readouterr().err == "commit first\n"
+
+
+def test_one_file_is_printed_and_not_written(benchmarks, measured, monkeypatch, capsys):
+    monkeypatch.setattr(benchmarks, "refuse_unclean", lambda target: pytest.fail("any tree will do"))
+    assert benchmarks.main([str(TOP / "benchmarks" / "bench_table.py")]) == 0 and not measured.exists()
+    assert capsys.readouterr().out.splitlines()[2].split() == ["table", "formula", "1.2345"]
+    assert benchmarks.main(["bench_other.py"]) == 2
+    assert capsys.readouterr().err.startswith("FILE must be one of bench_attention.py, ")
 
 
 def test_packages_of_other_authors_are_installed_first(benchmarks, monkeypatch, tmp_path):
@@ -119,7 +127,7 @@ def test_one_thread_and_no_memory_mapped_anew(benchmarks, monkeypatch):
     asked = {}
     monkeypatch.setattr(benchmarks.subprocess, "run", lambda command, **options: asked.update(options))
     with pytest.raises(FileNotFoundError):  # nothing was measured
-        benchmarks.measure()
+        benchmarks.measure(benchmarks.EVERY)
     assert asked["check"] and asked["env"].items() >= benchmarks.ENVIRONMENT.items()
     assert asked["env"]["OMP_NUM_THREADS"] == "1"
 
