@@ -14,7 +14,11 @@ import pandas as pd
 
 from pe_lib import DATA, check
 
-STATUSES = ("proved", "proved with a condition", "true on average", "false", "true but irrelevant", "a choice")
+# What each means, data/README.md says: the first row by proof or exact computation, the second by training.
+STATUSES = (
+    *("proved", "proved with a condition", "true on average", "false", "true but irrelevant", "a choice"),
+    *("holds where measured", "fails where measured", "not decided here"),
+)
 OTHERWISE = "; otherwise here: "  # in the line of a verdict, before the reason why its number speaks against it
 NOTEBOOKS = DATA.parent / "notebooks"
 
@@ -33,7 +37,7 @@ class Verdict:
 def ledger() -> pd.DataFrame:
     """The claims, a row each, by their id.
 
-    ``claim``, ``who``, ``status`` and ``condition`` are read from ``data/claims.csv``; data/README.md explains them.
+    ``claim``, ``who``, ``status`` and ``scope`` are read from ``data/claims.csv``; data/README.md explains them.
     ``number``, ``notebook`` and ``cell`` are those of its `Verdict`, found in the notebooks: empty if there is none,
     and outside a checkout.
     """
@@ -110,10 +114,13 @@ def disagreements(claims: pd.DataFrame, stored: list[Verdict]) -> set[str]:
 def claims_table(folder: str = "") -> str:
     """The ledger as a Markdown table; ``folder``, where the links point, ends in a slash if it is not empty."""
     check.instance("folder", folder, str)
-    lines = ["| claim | verdict | the number that decides | notebook |", "|---|---|---|---|"]
+    lines = [
+        "| claim, and who makes it | verdict | where | the number that decides | notebook |",
+        "|---|---|---|---|---|",
+    ]
     for row in ledger().itertuples():
         link = f"[{int(row.notebook[:2])}]({folder}{row.notebook}.ipynb)" if row.notebook else ""
-        lines.append(f"| {row.claim} | **{row.status}** | {row.number} | {link} |")
+        lines.append(f"| {row.claim} *({row.who})* | **{row.status}** | {row.scope} | {row.number} | {link} |")
     return "\n".join(lines)
 
 

@@ -34,11 +34,11 @@ def notebooks(tmp_path):
 
 
 def test_only_what_a_person_must_say_is_typed():
-    assert list(pd.read_csv(DATA / "claims.csv").columns) == ["id", "claim", "who", "status", "condition"]
+    assert list(pd.read_csv(DATA / "claims.csv").columns) == ["id", "claim", "who", "status", "scope"]
 
 
 def test_the_ledger_holds_text_only(tmp_path, monkeypatch):
-    (tmp_path / "claims.csv").write_text("id,claim,who,status,condition\nlong,12,NA,false,\n")
+    (tmp_path / "claims.csv").write_text("id,claim,who,status,scope\nlong,12,NA,false,\n")
     monkeypatch.setattr(claims, "DATA", tmp_path)
     assert list(claims.ledger().loc["long"]) == ["12", "NA", "false", "", "", "", ""]
 
@@ -51,7 +51,7 @@ def test_the_ledger_says_where_a_claim_is_tried():
 def test_the_ledger_without_notebooks(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "NOTEBOOKS", tmp_path / "none")
     ledger = claims.ledger()
-    assert ledger.status["smooth"] == "proved"
+    assert ledger.status["norm"] == "proved"
     assert (ledger[["number", "notebook", "cell"]] == "").all(axis=None)
 
 
@@ -65,23 +65,23 @@ def test_verdict_names_what_it_does_not_know():
 @pytest.mark.parametrize("evidence", [float("nan"), "False", [False], 1, None, np.array([True]), iter([])])
 def test_evidence_is_true_or_false(evidence, capsys):
     with pytest.raises(TypeError, match=r"^evidence must be True or False, got"):
-        claims.verdict("smooth", "proved", evidence, "7")
+        claims.verdict("norm", "proved", evidence, "7")
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("number", [None, 7.0, "", " ", "two\nlines"])
 def test_the_number_that_decides_is_said(number):
     with pytest.raises(ValueError, match=r"^number must be the number that decides"):
-        claims.verdict("smooth", "proved", True, number)
+        claims.verdict("norm", "proved", True, number)
 
 
 def test_a_verdict(capsys):
-    claims.verdict("smooth", "proved", np.bool_(True), "7 of 9")
-    assert capsys.readouterr().out == "verdict on smooth: proved. 7 of 9\n"
-    with pytest.raises(AssertionError, match=r"the evidence that 'smooth' is proved does not hold: 7"):
-        claims.verdict("smooth", "proved", np.bool_(False), "7")
-    with pytest.raises(AssertionError, match=r"'smooth' is false here, but proved in data/claims.csv"):
-        claims.verdict("smooth", "false", True, "7")
+    claims.verdict("norm", "proved", np.bool_(True), "7 of 9")
+    assert capsys.readouterr().out == "verdict on norm: proved. 7 of 9\n"
+    with pytest.raises(AssertionError, match=r"the evidence that 'norm' is proved does not hold: 7"):
+        claims.verdict("norm", "proved", np.bool_(False), "7")
+    with pytest.raises(AssertionError, match=r"'norm' is false here, but proved in data/claims.csv"):
+        claims.verdict("norm", "false", True, "7")
 
 
 def test_a_verdict_that_these_parameters_speak_against_says_why(capsys):
@@ -136,16 +136,15 @@ def test_disagreements():
 
 def test_claims_table_has_a_row_a_claim():
     head, line, *rows = claims.claims_table("notebooks/").splitlines()
-    assert head.count("|") == line.count("|") == 5 and len(rows) == len(claims.ledger())
-    assert (
-        "| all rows have the same norm | **proved** | 16.00 with 512 columns "
-        "| [6](notebooks/06_claims_on_trial.ipynb) |" in rows
-    )
+    assert head.count("|") == line.count("|") == 6 and len(rows) == len(claims.ledger())
+    norm = next(row for row in rows if "norm sqrt(d/2)" in row)
+    assert "| **proved** | sin^2 + cos^2 = 1 in every pair | 16.00 with 512 columns |" in norm
+    assert norm.endswith("| [6](notebooks/06_claims_on_trial.ipynb) |") and "ICLR20-Great/issues/10)*" in norm
 
 
 def test_claims_table_of_a_claim_that_is_not_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "NOTEBOOKS", tmp_path)
-    assert "| all rows have the same norm | **proved** |  |  |" in claims.claims_table()
+    assert "| **proved** | sin^2 + cos^2 = 1 in every pair |  |  |" in claims.claims_table()
 
 
 def test_notebooks_table_is_taken_from_the_first_cells(notebooks, monkeypatch):
