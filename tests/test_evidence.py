@@ -322,6 +322,40 @@ def guesses():
     return "false" if accuracy.min() > 0.2 else "proved"
 
 
+def steps_to(task, way):
+    """Steps until the task is solved, infinite where it never is, of the seeds."""
+    records = collection.read("mixing").set_index(["task", "way"]).sort_index()
+    return records.loc[[(task, way)], "solved_at"].fillna(np.inf).to_numpy()
+
+
+@evidence
+def split_better():
+    """Against the sum, on the task that needs both: every share of the columns, or none, or some."""
+    summed = steps_to("hop", "sinusoidal")
+    shares = [steps_to("hop", f"split:{columns}") for columns in (4, 16, 32)]
+    if all(share.max() < summed.min() for share in shares):
+        return "holds where measured"
+    sooner = [share.mean() < summed.mean() for share in shares]
+    return "a choice" if any(sooner) and not all(sooner) else "fails where measured"
+
+
+@evidence
+def append_index():
+    tasks = [steps_to(task, "raw_index") for task in ("hop", "reverse", "count")]
+    return "holds where measured" if np.isfinite(tasks).all() else "fails where measured"
+
+
+@evidence
+def muddles():
+    """The sum against as many columns for each: sooner, later, or neither in all tasks."""
+    later = []
+    for task in ("hop", "reverse", "count"):
+        later.append(np.mean(steps_to(task, "sinusoidal") - steps_to(task, "split:32")))
+    if min(later) > 0:
+        return "holds where measured"
+    return "fails where measured" if max(later) <= 0 else "not decided here"
+
+
 @evidence
 def rotary_decays():
     """Scores of many random tokens at distances near and far: their mean, their size, and those of q = k."""
