@@ -357,6 +357,16 @@ def muddles():
 
 
 @evidence
+def token_scale():
+    """Tokens an eighth as loud beside the same waves: is what needs only the tokens still learned?"""
+    records = collection.read("token_scale").query("task == 'count' and way == 'sinusoidal'")
+    loud, quiet = (records.accuracy[records.token_scale == scale] for scale in (1.0, 0.125))
+    if quiet.min() > loud.max() - 0.05:
+        return "fails where measured"
+    return "holds where measured" if quiet.max() < loud.min() - 0.3 else "not decided here"
+
+
+@evidence
 def rotary_decays():
     """Scores of many random tokens at distances near and far: their mean, their size, and those of q = k."""
     rng = np.random.default_rng(0)

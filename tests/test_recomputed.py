@@ -437,6 +437,14 @@ def muddles(line):
 
 
 @recomputed
+def token_scale(line):
+    which = {"task": "count", "way": "sinusoidal"}
+    expected = [fmean(column("token_scale", "accuracy", token_scale=scale, **which)) for scale in ("1.0", "0.125")]
+    chance = max(math.comb(15, k) * 0.1**k * 0.9 ** (15 - k) for k in range(16))  # k others like it among 15
+    assert numbers(line) == approx([*expected, chance], 6e-3)
+
+
+@recomputed
 def sinusoids_fail(line):
     expected = []
     for name in ("sinusoidal", "rope", "sandwich"):
