@@ -1,4 +1,4 @@
-"""The ledger and its tables; that the verdicts are right is for test_evidence.py."""
+"""The ledger and its tables; that the verdicts are right is for test_verdicts.py."""
 
 import json
 from dataclasses import replace
