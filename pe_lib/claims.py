@@ -115,7 +115,7 @@ def claims_table(folder: str = "") -> str:
     """The ledger as a Markdown table; ``folder``, where the links point, ends in a slash if it is not empty."""
     check.instance("folder", folder, str)
     lines = [
-        "| claim, and who makes it | verdict | where | the number that decides | notebook |",
+        "| claim, and who makes it | verdict | scope | the number that decides | notebook |",
         "|---|---|---|---|---|",
     ]
     for row in ledger().itertuples():
