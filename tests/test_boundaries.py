@@ -1,0 +1,140 @@
+"""Where a verdict turns: each boundary that the scope of a claim names is walked, and tried on both sides.
+
+For claims that are computed; where training decides, the records hold the settings that were tried.
+"""
+
+import numpy as np
+import pytest
+
+from pe_lib import analysis, claims
+from pe_lib.controls import control
+from pe_lib.sinusoidal import frequencies, kernel, sinusoidal
+
+SCOPE = claims.ledger().scope
+
+
+def cosines(window, d_model, base=10_000.0):
+    """Cosine of two rows at each distance within a window.  -> (window - 1,)"""
+    return kernel(np.arange(1, window), d_model, base) / (d_model / 2)
+
+
+@pytest.mark.parametrize("d_model", [8, 64, 512])
+@pytest.mark.parametrize("base", [10.0, 1e4, 1e8])
+def test_end_point_at_every_width_and_base(d_model, base):
+    longest = analysis.wavelengths(d_model, base)[-1]
+    assert longest / (2 * np.pi * base) == pytest.approx(base ** (-2 / d_model)) and longest < 2 * np.pi * base
+
+
+def test_smooth_turns_where_frequencies_exceed_1():
+    """The same ladder, all frequencies multiplied: neighbours stay alike up to 1, and part beyond."""
+    assert "at most 1" in SCOPE["smooth"]
+    alike = {factor: np.cos(factor * frequencies(512)).mean() for factor in (0.1, 1, 10, 100)}
+    assert min(alike[0.1], alike[1]) > 0.9 > 0.7 > alike[10] > alike[100]
+
+
+@pytest.mark.parametrize(("base", "width"), [(100.0, 14), (1e3, 14), (1e4, 12), (1e5, 14), (1e6, 16)])
+def test_unique_has_its_margin_from_about_16_columns_on(base, width):
+    """From this width on the closest of 10,000 rows are neighbours, and below it they are not."""
+    assert "16 columns" in SCOPE["unique"]
+    closest = {d: 1 + cosines(10_000, d, base).argmax() for d in (width - 2, *range(width, 41, 2))}
+    assert closest.pop(width - 2) > 1 and set(closest.values()) == {1}
+
+
+@pytest.mark.parametrize(("window", "d_model", "near"), [(512, 128, False), (512, 512, False), (512, 32, True)])
+def test_orthogonal_within_a_window_and_from_a_width_on(window, d_model, near):
+    assert "512 positions" in SCOPE["orthogonal"] and "128 columns" in SCOPE["orthogonal"]
+    assert (np.abs(cosines(window, d_model)).min() < 0.1) == near
+    assert np.abs(cosines(10_000, d_model)).min() < 0.01  # far out they come near 0 at any width
+
+
+def slow_share(cut):
+    """Share of the fall at long range that pairs slower than the cut make, in windows; 512 columns and positions."""
+    omega, k = frequencies(512), np.arange(1, 512)
+    waving = np.cos(k[:, None] * omega)  # (k, pairs)
+    near = (k > 32) & (k <= 64)
+    fall = waving[near].mean(axis=0) - waving[256:].mean(axis=0)
+    return fall[2 * np.pi / omega >= cut * 512].sum() / fall.sum()
+
+
+def test_scales_turns_with_the_cut():
+    assert "a thirty-second of the window and the window" in SCOPE["scales"]
+    assert min(map(slow_share, (1 / 32, 1 / 8, 1 / 2, 1))) > 0.8 and max(map(slow_share, (2, 4))) < 0.6
+    step = 1 - np.cos(frequencies(512))
+    fast = [step[2 * np.pi / frequencies(512) < cut * 512].sum() / step.sum() for cut in (1 / 64, 1 / 32)]
+    assert fast[0] < 0.5 < 0.8 < fast[1]
+
+
+@pytest.mark.parametrize("base", [100.0, 6867.0, 1e4, 1e6])
+def test_binary_at_every_base_the_two_fastest_and_the_slowest(base):
+    """The third bit turns: it is read where a frequency of the table falls on its own, pi / 4."""
+    pos = np.arange(2048)
+    columns = np.c_[sinusoidal(pos, 512, base), np.ones(2048)]
+    explained = []
+    for bit in (0, 1, 2, 8, 9, 10):
+        value = (pos >> bit) % 2
+        fitted = columns @ np.linalg.lstsq(columns, value, rcond=None)[0]
+        explained.append(1 - np.var(value - fitted) / np.var(value))
+    assert max(explained[:2]) < 0.1 and min(explained[3:]) > 0.9
+    assert (explained[2] > 0.5) == (base == 6867)
+
+
+@pytest.mark.parametrize("d_model", [64, 128, 512, 1024])
+def test_decays_up_to_the_base_and_rises_before(d_model):
+    shares = cosines(20_000, d_model)
+    decades = [shares[10**n - 1 : 10 ** (n + 1) - 1].mean() for n in range(4)]
+    assert decades == sorted(decades, reverse=True) and (np.diff(shares[:100]) > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("d_model", "base", "share"), [(512, 1e4, 0.97), (128, 1e4, 0.85), (64, 1e4, 0.70), (512, 100.0, 0.3)]
+)
+def test_log_bias_between_the_neighbour_and_the_base(d_model, base, share):
+    """The line in the logarithm is the better one at every width; with few columns, or beyond the base, it is poor."""
+    k = np.arange(1, 512)
+    shares = cosines(512, d_model, base)
+    in_logarithm, straight = (np.corrcoef(shares, x)[0, 1] ** 2 for x in (np.log(k), k))
+    assert in_logarithm > straight and in_logarithm == pytest.approx(share, abs=0.035)
+
+
+def test_clocks_from_64_columns_on():
+    assert "64 columns" in SCOPE["all_clocks"]
+    for d_model in (64, 128, 512):
+        table = sinusoidal(np.arange(4096), d_model)
+        assert analysis.effective_rank(table, 1 - 1e-8) < 0.8 * d_model
+    assert analysis.effective_rank(sinusoidal(np.arange(4096), 16), 1 - 1e-8) == 16
+
+
+def test_log_space_where_the_width_is_a_power_of_two():
+    def errors(d):
+        two_i = np.arange(0, d, 2, dtype=np.float32)
+        logged = np.exp(two_i * np.float32(-np.log(1e4) / d))
+        power = np.float32(1) / np.float32(1e4) ** (two_i / np.float32(d))
+        return [np.abs(way / frequencies(d) - 1).max() for way in (logged, power)]
+
+    ratios = {d: np.divide(*errors(d)) for d in range(64, 1030, 2)}
+    assert min(ratios[d] for d in (128, 256, 512, 1024)) > 1.5
+    others = [ratio for d, ratio in ratios.items() if d & (d - 1)]
+    assert np.median(others) > 1
+
+
+@pytest.mark.parametrize("d_model", [64, 512])
+def test_first_columns_turns_with_the_window(d_model):
+    assert "128 positions" in SCOPE["first_columns"]
+    outside = {}
+    for window in (16, 32, 128, 512, 2048):
+        variance = sinusoidal(np.arange(window), d_model).var(axis=0)
+        outside[window] = variance[d_model // 5 :].sum() / variance.sum()
+    assert outside[16] < 0.2 and outside[32] < 0.5 < min(outside[128], outside[512], outside[2048])
+
+
+@pytest.mark.parametrize(("d_model", "back"), [(64, False), (512, False), (8, True)])
+def test_limit_63000_from_a_width_on(d_model, back):
+    assert "64 columns" in SCOPE["limit_63000"]
+    distance = np.linalg.norm(sinusoidal(62_832, d_model) - sinusoidal(0, d_model))
+    assert (distance < 1) == back
+
+
+def test_centred_sinusoids_are_as_much_larger_as_the_scope_says():
+    centred = control("centred", 16, 64, 16, np.random.default_rng(0))
+    factor = np.linalg.norm(centred[1] - centred[0]) / np.linalg.norm(sinusoidal(1, 64) - sinusoidal(0, 64))
+    assert f"{np.floor(10 * factor) / 10:.1f} times" in SCOPE["faster"]
