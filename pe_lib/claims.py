@@ -49,7 +49,7 @@ def ledger() -> pd.DataFrame:
 
 
 def verdict(claim: str, status: str, evidence: bool, number: str, *, otherwise: str = "") -> None:
-    """Prints the verdict on a claim, with the number that decides.  For the last line of the cell that checks it.
+    """Prints a claim, the verdict on it, and the number that decides.  For the last line of the cell that checks it.
 
     evidence   True if the number at these parameters speaks for the verdict, else False
     otherwise  why it need not: which condition of the verdict these parameters do not meet.  Empty if they meet all
@@ -58,7 +58,8 @@ def verdict(claim: str, status: str, evidence: bool, number: str, *, otherwise: 
     False, no number; AssertionError if the ledger has another verdict, or if the evidence does not hold and nothing
     excuses it.  What is excused is printed with its reason.
     """
-    known = _claims().status
+    claims = _claims()
+    known = claims.status
     check.choice("claim", claim, known.index)
     check.choice("status", status, STATUSES)
     if not isinstance(number, str) or not number.strip() or len(number.splitlines()) > 1:
@@ -69,6 +70,7 @@ def verdict(claim: str, status: str, evidence: bool, number: str, *, otherwise: 
         raise AssertionError(f"the evidence that {claim!r} is {status} does not hold: {number}")
     if known[claim] != status:
         raise AssertionError(f"{claim!r} is {status} here, but {known[claim]} in data/claims.csv")
+    print(f'"{claims.claim[claim]}"')
     print(f"verdict on {claim}: {status}. {number}" + ("" if evidence else OTHERWISE + otherwise))
 
 

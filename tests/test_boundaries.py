@@ -89,7 +89,7 @@ def test_decays_up_to_the_base_and_rises_before(d_model):
     ("d_model", "base", "share"), [(512, 1e4, 0.97), (128, 1e4, 0.85), (64, 1e4, 0.70), (512, 100.0, 0.3)]
 )
 def test_log_bias_between_the_neighbour_and_the_base(d_model, base, share):
-    """The line in the logarithm is the better one at every width; with few columns, or beyond the base, it is poor."""
+    """The line in the logarithm is the better one at every width; with few columns, or beyond the base, poor."""
     k = np.arange(1, 512)
     shares = cosines(512, d_model, base)
     in_logarithm, straight = (np.corrcoef(shares, x)[0, 1] ** 2 for x in (np.log(k), k))

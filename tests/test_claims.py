@@ -77,7 +77,8 @@ def test_the_number_that_decides_is_said(number):
 
 def test_a_verdict(capsys):
     claims.verdict("norm", "proved", np.bool_(True), "7 of 9")
-    assert capsys.readouterr().out == "verdict on norm: proved. 7 of 9\n"
+    said = capsys.readouterr().out.splitlines()
+    assert said == ['"the sinusoid has norm sqrt(d/2) at every position"', "verdict on norm: proved. 7 of 9"]
     with pytest.raises(AssertionError, match=r"the evidence that 'norm' is proved does not hold: 7"):
         claims.verdict("norm", "proved", np.bool_(False), "7")
     with pytest.raises(AssertionError, match=r"'norm' is false here, but proved in data/claims.csv"):
@@ -87,7 +88,7 @@ def test_a_verdict(capsys):
 def test_a_verdict_that_these_parameters_speak_against_says_why(capsys):
     claims.verdict("norm", "proved", True, "7", otherwise="few columns")
     claims.verdict("norm", "proved", False, "7", otherwise="few columns")
-    holds, excused = capsys.readouterr().out.splitlines()
+    _, holds, _, excused = capsys.readouterr().out.splitlines()
     assert holds == "verdict on norm: proved. 7"
     assert excused == "verdict on norm: proved. 7; otherwise here: few columns"
     with pytest.raises(AssertionError, match="'norm' is false here, but proved"):

@@ -466,4 +466,4 @@ def test_a_flipped_verdict_is_caught(claim, ledger, verdicts, capsys):
     with pytest.raises(AssertionError, match="does not hold: 7"):
         claims.verdict(claim, right, False, "7")
     claims.verdict(claim, right, True, "7")
-    assert capsys.readouterr().out == f"verdict on {claim}: {right}. 7\n"
+    assert capsys.readouterr().out == f'"{ledger.claim[claim]}"\nverdict on {claim}: {right}. 7\n'
