@@ -10,7 +10,7 @@ from pe_lib.tasks import IGNORE, TASKS, Copy, Count, Hop, Marked, Previous, Retr
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize(("length", "vocab"), [(1, 2), (2, 2), (3, 3), (4, 3), (5, 2), (6, 3)])
+@pytest.mark.parametrize(("length", "vocab"), [(1, 2), (2, 2), (2, 3), (3, 3), (4, 3), (5, 2), (6, 3)])
 def test_ceiling_is_the_best_of_all_blind_models(name, length, vocab):
     """A blind model sees the own symbol and the bag: tabulate what the answers are for each such view."""
     task = TASKS[name](length, vocab)
