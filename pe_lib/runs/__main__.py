@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line.  -> 0 all is done, 1 a run failed, 2 it cannot be done as asked, 130 interrupted"""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _status(arguments[1:]) if arguments[:1] == ["status"] else _run(arguments)
+        if arguments[:1] == ["status"]:
+            return _status(arguments[1:])
+        if arguments and get_close_matches(arguments[0], ["status"]):
+            return _refuse(f"there is no command {arguments[0]}; did you mean status?")
+        return _run(arguments)
     except KeyboardInterrupt as interruption:
         print(*["interrupted", *interruption.args], sep="; ", file=sys.stderr)
         return 130

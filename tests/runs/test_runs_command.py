@@ -225,6 +225,11 @@ def test_a_dry_run_says_how_many_and_how_long_and_does_nothing(tmp_path, monkeyp
     assert main(asked) == 0 and capsys.readouterr().out == f"3 runs: 0 to do, 3 finished in {out}\n"
 
 
+def test_a_misspelt_status_is_named(tmp_path, capsys):
+    assert main(["stauts", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "python -m pe_lib.runs: there is no command stauts; did you mean status?\n"
+
+
 def test_the_status_of_a_folder(tmp_path, capsys):
     assert main(["status", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path}: 0 ok, 0 failed, 0 unfinished\n"
