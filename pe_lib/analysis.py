@@ -172,21 +172,29 @@ def shift_residual(table: ArrayLike, k: int) -> float:
 
 
 @check.finite
-def distance_share(score: ArrayLike) -> float:
+def distance_share(score: ArrayLike, *, diagonal: bool = True) -> float:
     """Share of the variance of scores (t, t) that the distance m - n explains.  -> 0 to 1
 
     1 if each diagonal holds one number: then the scores are relative.  Of random scores it is about 2 / t, as there
-    are 2 t - 1 diagonals.
+    are 2 t - 1 diagonals.  ``diagonal`` False leaves out the scores of a place with itself: they come high where a
+    token's query and key are alike, whatever the positions are.
 
     >>> distance_share([[1, 2], [0, 1]])
     1.0
     """
     score, _ = _table(score, "score")
-    if score.shape[0] != score.shape[1] or np.ptp(score) == 0:
-        raise ValueError(f"score must be square and not all the same, got shape {score.shape}")
+    diagonal = check.flag("diagonal", diagonal)
+    if score.shape[0] != score.shape[1]:
+        raise ValueError(f"score must be square, got shape {score.shape}")
     length = len(score)
-    diagonals = [np.diagonal(score, k) for k in range(1 - length, length)]
-    between = sum(len(line) * (line.mean() - score.mean()) ** 2 for line in diagonals)
+    distance = np.subtract.outer(np.arange(length), np.arange(length))
+    asked = np.full(score.shape, True) if diagonal else distance != 0
+    score, line = score[asked], distance[asked] + length - 1
+    if np.ptp(score) == 0:
+        raise ValueError("score must not be all the same" + ("" if diagonal else " off its diagonal"))
+    count = np.bincount(line)
+    mean = np.bincount(line, score) / np.maximum(count, 1)
+    between = count @ (mean - score.mean()) ** 2
     return float(between / (score.size * score.var()))
 
 

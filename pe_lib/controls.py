@@ -1,8 +1,9 @@
 """Tables that are not the formula: what a training result is compared with before it is credited to the sinusoids.
 
 Each is a table (n_row, d_model) whose rows have the norm sqrt(d_model / 2) of the sinusoidal ones, exactly or nearly,
-so that a difference in training does not come from that; only the rows of "sine_only" are shorter.  What of a row
-*varies* from position to position differs, though: a sixth of the sinusoids' energy over 16 rows, all of "centred".
+so that a difference in training does not come from that; "moving" and "sine_only" have shorter ones.  What of a row
+*varies* from position to position differs, though: of the sinusoids a fifth of the energy over 16 rows and 64
+columns, of "centred" all.
 Arguments are checked at the door by `check`: what cannot be used raises ValueError or TypeError with its name.
 """
 
@@ -12,15 +13,16 @@ from pe_lib import check
 from pe_lib.check import Floats
 from pe_lib.sinusoidal import READINGS, frequencies, misread, sinusoidal
 
-CONTROLS = (*READINGS, "centred", "divided", "shuffled", "sine_only", "random")
+CONTROLS = (*READINGS, "moving", "centred", "divided", "shuffled", "sine_only", "random")
 
 
 def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.Generator) -> Floats:
     """The table called ``name``.  -> (n_row, d_model), row p for position p
 
     name "column", "doubled", "unpaired"  the wrong readings of i, see `sinusoidal.misread`
-         "centred"    sinusoidal rows minus their mean over the first ``train_len``, times what gives those rows the
-                      mean square of sinusoidal ones: the same curve, moved to the origin and larger
+         "moving"     sinusoidal rows minus their mean over the first ``train_len``: the same curve, moved to the
+                      origin
+         "centred"    the same, times what gives those rows the mean square of sinusoidal ones: also larger
          "divided"    positions divided by omega_i instead of multiplied: pos * base ** (2i / d_model), so angles of
                       up to thousands of radians a token (harvardnlp/annotated-transformer, issue 131)
          "shuffled"   sinusoidal rows in another order: the first ``train_len`` among themselves, and every later
@@ -42,11 +44,11 @@ def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.
     pos = np.arange(n_row)
     if name in READINGS:
         return misread(pos, d_model, reading=name)
-    if name == "centred":
+    if name in ("moving", "centred"):
         rows = sinusoidal(pos, d_model)
         moved = rows - rows[:train_len].mean(axis=0)
         energy = (moved[:train_len] ** 2).mean()
-        return moved / np.sqrt(2 * energy) if energy else moved
+        return moved / np.sqrt(2 * energy) if name == "centred" and energy else moved
     if name == "divided":
         angle = pos[:, None] / omega  # (n_row, d_model/2) radian
         return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(n_row, d_model)

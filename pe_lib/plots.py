@@ -94,6 +94,7 @@ LOOK: dict[str, tuple[str, Any]] = _looks() | {
     "doubled": (PURPLE, (0, (4, 1, 1, 1))),
     "unpaired": (GREEN, (0, (3, 1, 1, 1, 1, 1))),
     "tensor2tensor": (SKY, (0, (3, 1))),
+    "moving": (SKY, (0, (6, 1, 1, 1))),
     "centred": (SKY, "--"),
     "divided": (VERMILLION, "-."),
     "shuffled": (SKY, ":"),

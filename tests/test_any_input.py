@@ -279,6 +279,7 @@ KINDS: dict[str, Kind] = {
     "bidirectional": flag(True),
     "causal": flag(True),
     "released": flag(True),
+    "diagonal": flag(True),
     "schedule": choice("paper"),
     "dtype": thing(lambda s: np.float32, *wrong(whole=np.int64, narrow="float16", of_torch=torch.float32)),
     "layout": choice("halves"),

@@ -17,7 +17,7 @@ def table_of(name, seed=0, train_len=16):
 def test_shape_and_norm(name):
     table = table_of(name)
     assert table.shape == (48, 32) and np.abs(table - TABLE).max() > 0.1
-    if name != "sine_only":
+    if name not in ("moving", "sine_only"):
         energy = (table[: 16 if name == "centred" else 48] ** 2).sum(axis=1)
         assert np.abs(energy - 16).max() < 8 and abs(energy.mean() - 16) < 2
     np.testing.assert_array_equal(table, table_of(name))
@@ -45,6 +45,8 @@ def test_centred_is_the_curve_moved_and_enlarged():
     np.testing.assert_allclose(trained.mean(axis=0), 0, atol=1e-12)
     assert (trained**2).mean() == pytest.approx(0.5)
     np.testing.assert_allclose((table[40] - table[3]) / (TABLE[40] - TABLE[3]), (table[1] - table[0])[0] / np.sin(1))
+    np.testing.assert_allclose(table_of("moving"), TABLE - TABLE[:16].mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(control("moving", 3, 4, 1, np.random.default_rng(0))[0], 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("reading", READINGS)
