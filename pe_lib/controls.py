@@ -13,8 +13,6 @@ from pe_lib import check
 from pe_lib.check import Floats
 from pe_lib.sinusoidal import READINGS, frequencies, misread, sinusoidal
 
-CONTROLS = (*READINGS, "moving", "centred", "divided", "shuffled", "sine_only", "random")
-
 
 def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.Generator) -> Floats:
     """The table called ``name``.  -> (n_row, d_model), row p for position p
@@ -38,25 +36,47 @@ def control(name: str, n_row: int, d_model: int, train_len: int, rng: np.random.
     n_row = check.size("n_row", n_row)
     train_len = check.size("train_len", train_len)
     check.instance("rng", rng, np.random.Generator)
-    omega = frequencies(d_model)  # (d_model/2,) radian / token
-    d_model = 2 * len(omega)
+    d_model = 2 * len(frequencies(d_model))
     check.room(n_row=n_row, d_model=d_model)
-    pos = np.arange(n_row)
     if name in READINGS:
-        return misread(pos, d_model, reading=name)
-    if name in ("moving", "centred"):
-        rows = sinusoidal(pos, d_model)
-        moved = rows - rows[:train_len].mean(axis=0)
-        energy = (moved[:train_len] ** 2).mean()
-        return moved / np.sqrt(2 * energy) if name == "centred" and energy else moved
-    if name == "divided":
-        angle = pos[:, None] / omega  # (n_row, d_model/2) radian
-        return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(n_row, d_model)
-    if name == "shuffled":
-        starts = range(train_len, n_row, train_len)
-        blocks = [rng.permutation(block) for block in np.split(pos, starts)]
-        return sinusoidal(np.concatenate(blocks), d_model)
-    if name == "sine_only":
-        louder = np.tile([2**0.5, 0.0], d_model // 2)
-        return louder * sinusoidal(pos, d_model)
-    return rng.choice([-1.0, 1.0], (n_row, d_model)) / 2**0.5
+        return misread(np.arange(n_row), d_model, reading=name)
+    return _TABLES[name](sinusoidal(np.arange(n_row), d_model), train_len, rng)
+
+
+def _moving(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    return rows - rows[:train_len].mean(axis=0)
+
+
+def _centred(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    moving = _moving(rows, train_len, rng)
+    energy = (moving[:train_len] ** 2).mean()
+    return moving / np.sqrt(2 * energy) if energy else moving
+
+
+def _divided(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    angle = np.arange(len(rows))[:, None] / frequencies(rows.shape[1])  # (n_row, d_model/2) radian
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(rows.shape)
+
+
+def _shuffled(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    blocks = np.split(np.arange(len(rows)), range(train_len, len(rows), train_len))
+    return rows[np.concatenate([rng.permutation(block) for block in blocks])]
+
+
+def _sine_only(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    return np.tile([2**0.5, 0.0], rows.shape[1] // 2) * rows
+
+
+def _random(rows: Floats, train_len: int, rng: np.random.Generator) -> Floats:
+    return rng.choice([-1.0, 1.0], rows.shape) / 2**0.5
+
+
+_TABLES = {
+    "moving": _moving,
+    "centred": _centred,
+    "divided": _divided,
+    "shuffled": _shuffled,
+    "sine_only": _sine_only,
+    "random": _random,
+}
+CONTROLS = (*READINGS, *_TABLES)

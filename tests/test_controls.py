@@ -17,9 +17,15 @@ def table_of(name, seed=0, train_len=16):
 def test_shape_and_norm(name):
     table = table_of(name)
     assert table.shape == (48, 32) and np.abs(table - TABLE).max() > 0.1
-    if name not in ("moving", "sine_only"):
-        energy = (table[: 16 if name == "centred" else 48] ** 2).sum(axis=1)
-        assert np.abs(energy - 16).max() < 8 and abs(energy.mean() - 16) < 2
+    energy = (table**2).sum(axis=1)
+    if name in ("doubled", "divided", "shuffled", "random"):
+        np.testing.assert_allclose(energy, 16, rtol=1e-12)
+    elif name in ("column", "unpaired"):
+        assert np.abs(energy - 16).max() < 3 and abs(energy.mean() - 16) < 0.5
+    elif name == "centred":
+        assert np.abs(energy[:16] - 16).max() < 7 and energy[:16].mean() == pytest.approx(16)
+    else:
+        assert energy[:16].max() < 16
     np.testing.assert_array_equal(table, table_of(name))
     drawn = name in ("shuffled", "random")
     assert np.array_equal(table, table_of(name, seed=1)) != drawn
