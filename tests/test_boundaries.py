@@ -1,6 +1,7 @@
-"""Where a verdict turns: each boundary that the scope of a claim names is walked, and tried on both sides.
+"""Where a verdict turns: the settings that the scope of a claim names are walked, and tried on both sides.
 
-For claims that are computed; where training decides, the records hold the settings that were tried.
+For claims that are computed; where training decides, the records hold the settings that were tried.  A test is called
+by its claim, and what needs none stands in WITHOUT.
 """
 
 import numpy as np
@@ -11,6 +12,19 @@ from pe_lib.controls import control
 from pe_lib.sinusoidal import frequencies, kernel, sinusoidal
 
 SCOPE = claims.ledger().scope
+WITHOUT = {  # computed claims whose scope names no number
+    *("dimension", "linear", "norm", "differentiable"),  # at all settings alike
+    *("relative_possible", "values", "padding"),  # a condition in words: test_verdicts.py has both sides
+    *("base_10000", "guesses"),  # from records
+}
+
+
+def test_every_computed_claim_is_walked():
+    ledger = claims.ledger()
+    trained = ledger.status.str.contains("where measured|not decided here")
+    tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    walked = {claim for claim in ledger.index if any(f"{name}_".startswith(f"{claim}_") for name in tests)}
+    assert walked - {"faster"} == set(ledger.index[~trained]) - WITHOUT
 
 
 def cosines(window, d_model, base=10_000.0):
@@ -32,6 +46,32 @@ def test_smooth_turns_where_frequencies_exceed_1():
     assert min(alike[0.1], alike[1]) > 0.9 > 0.7 > alike[10] > alike[100]
 
 
+@pytest.mark.parametrize("window", [16, 64, 512, 2048])
+@pytest.mark.parametrize(("d_model", "most"), [(16, False), (64, True), (512, True)])
+def test_any_length_from_64_columns_on(window, d_model, most):
+    """How much of the row twice as far out lies outside the directions with 99.9% of the trained rows' energy."""
+    assert "64 columns" in SCOPE["any_length"] and "twice as far out" in SCOPE["any_length"]
+    _, s, directions = np.linalg.svd(sinusoidal(np.arange(window), d_model))
+    kept = directions[: 1 + np.argmax(np.cumsum(s**2) > 0.999 * (s**2).sum())]
+    far = kept @ sinusoidal(2 * window - 1, d_model)
+    outside = 1 - far @ far / (d_model / 2)
+    assert (outside**0.5 > 0.63) == most
+
+
+@pytest.mark.parametrize(("base", "head_dim"), [(100.0, 64), (1e4, 16), (1e4, 128), (5e5, 64)])
+def test_rotary_decays_up_to_the_base(base, head_dim):
+    """The authors' bound and the scores of a query like its key, over decades of distance."""
+    assert "up to about the base" in SCOPE["rotary_decays"]
+    terms = np.exp(1j * np.outer(np.arange(10_000), frequencies(head_dim, base)))
+    bound, alike = np.abs(np.cumsum(terms, axis=1)).mean(axis=1), terms.real.mean(axis=1)
+    for falls in (bound, alike):
+        decades = [falls[10**n : 10 ** (n + 1)].mean() for n in range(4)]
+        before = [mean for n, mean in enumerate(decades) if 10 ** (n + 1) <= base]
+        beyond = [mean for n, mean in enumerate(decades) if 10**n >= base]
+        assert before == sorted(before, reverse=True) and before[0] > 1.3 * before[-1]
+        assert not beyond or np.ptp(beyond) < 0.05 * falls[0]
+
+
 @pytest.mark.parametrize(("base", "width"), [(100.0, 14), (1e3, 14), (1e4, 12), (1e5, 14), (1e6, 16)])
 def test_unique_has_its_margin_from_about_16_columns_on(base, width):
     """From this width on the closest of 10,000 rows are neighbours, and below it they are not."""
@@ -40,10 +80,10 @@ def test_unique_has_its_margin_from_about_16_columns_on(base, width):
     assert closest.pop(width - 2) > 1 and set(closest.values()) == {1}
 
 
-@pytest.mark.parametrize(("window", "d_model", "near"), [(512, 128, False), (512, 512, False), (512, 32, True)])
-def test_orthogonal_within_a_window_and_from_a_width_on(window, d_model, near):
+@pytest.mark.parametrize(("d_model", "near"), [(128, False), (512, False), (32, True)])
+def test_orthogonal_within_a_window_and_from_a_width_on(d_model, near):
     assert "512 positions" in SCOPE["orthogonal"] and "128 columns" in SCOPE["orthogonal"]
-    assert (np.abs(cosines(window, d_model)).min() < 0.1) == near
+    assert (np.abs(cosines(512, d_model)).min() < 0.1) == near
     assert np.abs(cosines(10_000, d_model)).min() < 0.01  # far out they come near 0 at any width
 
 
@@ -96,7 +136,7 @@ def test_log_bias_between_the_neighbour_and_the_base(d_model, base, share):
     assert in_logarithm > straight and in_logarithm == pytest.approx(share, abs=0.035)
 
 
-def test_clocks_from_64_columns_on():
+def test_all_clocks_from_64_columns_on():
     assert "64 columns" in SCOPE["all_clocks"]
     for d_model in (64, 128, 512):
         table = sinusoidal(np.arange(4096), d_model)
@@ -134,7 +174,7 @@ def test_limit_63000_from_a_width_on(d_model, back):
     assert (distance < 1) == back
 
 
-def test_centred_sinusoids_are_as_much_larger_as_the_scope_says():
+def test_faster_because_as_much_larger_as_the_scope_says():
     centred = control("centred", 16, 64, 16, np.random.default_rng(0))
     factor = np.linalg.norm(centred[1] - centred[0]) / np.linalg.norm(sinusoidal(1, 64) - sinusoidal(0, 64))
     assert f"{np.floor(10 * factor) / 10:.1f} times" in SCOPE["faster"]

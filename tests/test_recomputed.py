@@ -1,5 +1,7 @@
 """One number of each verdict, computed again by code that shares nothing with the package.
 
+Where the line gives a bound, or what one draw gave, the bound is tried again, or the order of size.
+
 The lines are read from the stored notebooks, the records from their files; nothing is imported from pe_lib, and
 formulas are written out again: in mpmath where exact, by brute force where that is enough.
 """

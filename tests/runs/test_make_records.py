@@ -399,9 +399,10 @@ def test_the_tables_are_spelt_as_they_would_be_written(experiment):
     assert make_records.as_csv(make_records.read_rows(experiment.target)) == experiment.target.read_text()
 
 
-def test_the_notebooks_of_an_experiment_are_there_and_read_it(experiment):
-    for path in experiment.read_by:
-        assert f'collection.read(\\"{experiment.name}\\")' in (TOP / path).read_text()
+def test_the_notebooks_that_read_an_experiment_are_known(experiment):
+    read = f'collection.read(\\"{experiment.name}\\")'
+    readers = [path for path in sorted((TOP / "notebooks").glob("*.ipynb")) if read in path.read_text()]
+    assert experiment.read_by == [str(path.relative_to(TOP)) for path in readers]
     assert (TOP / experiment.notebook).exists()
 
 
