@@ -31,7 +31,7 @@ def enters(encoding: str | PositionEncoding, config: Config) -> list[str]:
         places.append("embeddings")
     blocks = [chosen.block(i) for i in range(config.n_layer)]
     turned = [block.turn(ones, ones, plain, plain) for block in blocks]
-    if any(not torch.equal(q, ones) for q, _ in turned):
+    if any(not torch.equal(side, ones) for pair in turned for side in pair):
         places.append("queries and keys")
     biases = [block.bias(q, k, plain, plain) for block, (q, k) in zip(blocks, turned, strict=True)]
     if any(bias is not None for bias in biases):

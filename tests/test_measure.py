@@ -89,3 +89,11 @@ def test_bad_input():
         cost("rop", CONFIG, 16)
     with pytest.raises(ValueError, match="length must be a whole number >= 1"):
         cost("rope", CONFIG, 0)
+
+
+def test_turned_keys_are_seen_where_queries_are_not():
+    class Keys(PositionEncoding):
+        def turn(self, q, k, pos_q, pos_k):
+            return q, -k
+
+    assert enters(Keys(), CONFIG) == ["queries and keys"]
