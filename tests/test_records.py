@@ -44,8 +44,9 @@ def rows(table, **values):
 )
 def test_records_have_not_drifted(again, name, experiment, point):
     point = {"task": "reverse"} | point
-    recorded = rows(collection.read(name), task="reverse", encoding=point["encoding"])
-    new, old = rows(again, **point), rows(recorded, seed=point["seed"])
+    seed = point.pop("seed")
+    recorded = rows(collection.read(name), **point)
+    new, old = rows(again, seed=seed, **point), rows(recorded, seed=seed)
     assert len(new) == len(old) > 0
     if experiment == "controls":  # a row a run
         low, high = recorded.solved_at.min(), recorded.solved_at.max()
