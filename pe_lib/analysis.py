@@ -188,14 +188,14 @@ def distance_share(score: ArrayLike, *, diagonal: bool = True) -> float:
         raise ValueError(f"score must be square, got shape {score.shape}")
     length = len(score)
     distance = np.subtract.outer(np.arange(length), np.arange(length))
-    asked = np.full(score.shape, True) if diagonal else distance != 0
-    score, line = score[asked], distance[asked] + length - 1
-    if np.ptp(score) == 0:
+    asked = (distance != 0) | diagonal  # (t, t)
+    kept, line = score[asked], distance[asked] + length - 1
+    if np.ptp(kept) == 0:
         raise ValueError("score must not be all the same" + ("" if diagonal else " off its diagonal"))
     count = np.bincount(line)
-    mean = np.bincount(line, score) / np.maximum(count, 1)
-    between = count @ (mean - score.mean()) ** 2
-    return float(between / (score.size * score.var()))
+    mean = np.bincount(line, kept) / np.maximum(count, 1)
+    between = count @ (mean - kept.mean()) ** 2
+    return float(between / (kept.size * kept.var()))
 
 
 def _table(table: ArrayLike, name: str = "table") -> tuple[Floats, int]:
