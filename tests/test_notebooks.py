@@ -95,8 +95,13 @@ def test_size(tutorial):
     assert tutorial.stat().st_size < 1_000_000
     assert len(without_comments(prose(tutorial)).split()) <= 2000
     for cell in cells(tutorial, "code"):
-        assert len(cell.source.splitlines()) <= 20, f"cell {cell.id} is too long"
         assert not has(ast.ClassDef, cell)
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_no_cell_is_long(path):
+    for cell in cells(path, "code"):
+        assert len(cell.source.splitlines()) <= 20, f"cell {cell.id} is too long"
 
 
 def test_claims_are_numbered_and_checked(tutorial):
