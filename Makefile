@@ -50,7 +50,7 @@ execute: .venv/installed  ## execute a notebook and store its outputs: make exec
 tables: .venv/installed  ## renew what is generated: the tables of README and notebook 0, and the figure of README
 	$(BIN)/python .ci/tables.py
 
-records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=three_ways); without NAME, list them
+records: .venv/installed  ## make or complete data/results/NAME.csv (NAME=family_text); without NAME, list them
 	$(BIN)/python -m pe_lib.runs.make_records $(NAME)
 
 peers: build/peers/installed  ## install the packages of other authors that are timed

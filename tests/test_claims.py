@@ -139,13 +139,13 @@ def test_claims_table_has_a_row_a_claim():
     head, line, *rows = claims.claims_table("notebooks/").splitlines()
     assert head.count("|") == line.count("|") == 6 and len(rows) == len(claims.ledger())
     norm = next(row for row in rows if "norm sqrt(d/2)" in row)
-    assert "| **proved** | sin^2 + cos^2 = 1 in every pair | 16.00 with 512 columns |" in norm
+    assert "| **proved** | even widths: sin^2 + cos^2 = 1 in every pair | 16.00 with 512 columns |" in norm
     assert norm.endswith("| [6](notebooks/06_claims_on_trial.ipynb) |") and "ICLR20-Great/issues/10)*" in norm
 
 
 def test_claims_table_of_a_claim_that_is_not_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "NOTEBOOKS", tmp_path)
-    assert "| **proved** | sin^2 + cos^2 = 1 in every pair |  |  |" in claims.claims_table()
+    assert "| **proved** | even widths: sin^2 + cos^2 = 1 in every pair |  |  |" in claims.claims_table()
 
 
 def test_notebooks_table_is_taken_from_the_first_cells(notebooks, monkeypatch):

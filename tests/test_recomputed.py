@@ -18,6 +18,7 @@ from statistics import fmean
 
 import mpmath
 import pytest
+from scipy import stats
 
 TOP = Path(__file__).parent.parent
 BASE = 10_000
@@ -450,18 +451,19 @@ def token_scale(line):
 def sinusoids_fail(line):
     expected = []
     for name in ("sinusoidal", "rope", "sandwich"):
-        expected += [fmean(column("three_ways", which, encoding=name)) for which in ("all_64", "all_512")]
+        expected += [fmean(column("family_text", which, encoding=name)) for which in ("all_64", "all_512")]
     assert numbers(line)[2:] == approx(expected, 6e-3)
 
 
 @recomputed
 def uses_context(line):
     def changes(name, which):
-        late, early = (fmean(column("three_ways", f"{which}_{n}", encoding=name)) for n in (512, 64))
+        late, early = (fmean(column("family_text", f"{which}_{n}", encoding=name)) for n in (512, 64))
         return late - early
 
     expected = [changes("sandwich", "last"), changes("sandwich", "all")]
     expected += [changes(name, "last") for name in ("sinusoidal", "rope", "nope")]
+    expected.append(fmean(column("context", "last_512")) - fmean(column("context", "last_64")))
     printed = [n for n in numbers(line) if n not in (512, 64, 16)]
     assert printed == approx(expected, 6e-3)
 
@@ -474,5 +476,24 @@ def relative_better(line):
 
     expected = [better(name) for name in ("t5", "t5:scale=10", "alibi", "rope", "sinusoidal")]
     printed = [float(n) for n in re.findall(r"\d\.\d\d", line)]
-    assert printed[:5] == approx(expected, 6e-3)
-    assert printed[5] == approx(fmean(column("language_model", "all_64", encoding="sinusoidal")), 6e-3)
+    assert printed == approx(expected, 6e-3)
+
+    # Tukey's least difference, with the squares of what encodings and seeds do not explain
+    names = sorted({row["encoding"] for row in records("family_text")})
+    loss = {name: column("family_text", "all_64", encoding=name) for name in names}
+    n_seed = len(loss["rope"])
+    seeds = [fmean(loss[name][seed] for name in names) for seed in range(n_seed)]
+    rest = [
+        loss[name][seed] - fmean(loss[name]) - seeds[seed] + fmean(seeds) for name in names for seed in range(n_seed)
+    ]
+    free = (len(names) - 1) * (n_seed - 1)
+    spread = math.sqrt(sum(one**2 for one in rest) / free / n_seed)
+    equal = stats.studentized_range.ppf(0.95, len(names), free) * spread
+    relative = "rope partial_rope p_rope rope_nope xpos pope alibi t5 kerple_log kerple_power sandwich shaw"
+    behind = [fmean(loss["sinusoidal"]) - fmean(loss[name]) for name in f"{relative} transformer_xl deberta".split()]
+    told = re.search(r"text: (\d+) of (\d+) relative ones better than `sinusoidal`, (\d+) worse", line)
+    assert [int(n) for n in told.groups()] == [
+        sum(one > equal for one in behind),
+        len(behind),
+        sum(-one > equal for one in behind),
+    ]

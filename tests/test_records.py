@@ -55,3 +55,12 @@ def test_records_have_not_drifted(again, name, experiment, point):
         assert new.step.iloc[0] == 0 and abs(new.loss.iloc[0] - old.loss.iloc[0]) < 1e-4
         recorded = recorded[recorded.step == recorded.steps]
     assert recorded.accuracy.min() - ACCURACY <= new.accuracy.iloc[-1] <= recorded.accuracy.max() + ACCURACY
+
+
+def test_text_is_trained_at_the_best_rate_of_the_search():
+    """A run that asks for rate 0 does not say which search it took it from."""
+    search, text = collection.read("language_search"), collection.read("family_text")
+    valid = search.pivot(index="encoding", columns="lr", values="valid")
+    assert valid.notna().all(axis=None) and set(text.encoding) == set(valid.index)
+    assert (text.peak_lr.to_numpy() == valid.idxmin(axis=1)[text.encoding].to_numpy()).all()
+    assert (text.lr == 0).all() and not set(text.seed) & set(search.seed)

@@ -384,7 +384,7 @@ def rotary_decays():
 
 
 def of_length(encoding, column):
-    return collection.read("three_ways").groupby("encoding")[column].get_group(encoding).to_numpy()
+    return collection.read("family_text").groupby("encoding")[column].get_group(encoding).to_numpy()
 
 
 def lost(encoding):
@@ -403,12 +403,13 @@ def sinusoids_fail():
 
 @evidence
 def uses_context():
-    """A model that gains with no encoding cannot tell."""
-    names = ("sandwich", "sinusoidal", "rope", "nope")
-    gain = {name: (of_length(name, "last_64") - of_length(name, "last_512")).mean() for name in names}
-    if max(gain.values()) < 0.03:
-        return "not decided here"
-    return "holds where measured" if gain["sandwich"] > 0.03 else "fails where measured"
+    """Where not even a model gains that was trained on long windows, none can tell."""
+    context = collection.read("context")
+    trained = (context.last_64 - context.last_512).mean()
+    gain = (of_length("sandwich", "last_64") - of_length("sandwich", "last_512")).mean()
+    if gain > 0.03:
+        return "holds where measured"
+    return "fails where measured" if trained > 0.03 else "not decided here"
 
 
 @evidence
