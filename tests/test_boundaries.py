@@ -12,7 +12,7 @@ from pe_lib.controls import control
 from pe_lib.sinusoidal import frequencies, kernel, sinusoidal
 
 SCOPE = claims.ledger().scope
-WITHOUT = {  # computed claims whose scope names no number
+WITHOUT = {  # computed claims whose scope names no setting where they turn
     *("dimension", "linear", "norm", "differentiable"),  # at all settings alike
     *("values", "padding"),  # a condition in words: test_verdicts.py has both sides
     *("base_10000", "guesses"),  # from records
@@ -73,26 +73,26 @@ def test_smooth_from_16_columns_on(d_model, wide):
     assert next_door > np.cos(1) and (next_door > 0.9) == (next_door > max(far)) == wide
 
 
+def outside(window, d_model, base=10_000.0):
+    """How much of the row twice as far out lies outside the directions with 99.9% of the trained rows' energy."""
+    _, s, directions = np.linalg.svd(sinusoidal(np.arange(window), d_model, base), full_matrices=False)
+    kept = directions[: 1 + np.argmax(np.cumsum(s**2) > 0.999 * (s**2).sum())]
+    far = kept @ sinusoidal(2 * window - 1, d_model, base)
+    return (1 - far @ far / (d_model / 2)) ** 0.5
+
+
 @pytest.mark.parametrize("window", [16, 64, 512, 2048])
 @pytest.mark.parametrize(("d_model", "most"), [(16, False), (64, True), (512, True)])
 def test_any_length_from_64_columns_on(window, d_model, most):
-    """How much of the row twice as far out lies outside the directions with 99.9% of the trained rows' energy."""
     assert "64 columns" in SCOPE["any_length"] and "twice as far out" in SCOPE["any_length"]
-    _, s, directions = np.linalg.svd(sinusoidal(np.arange(window), d_model), full_matrices=False)
-    kept = directions[: 1 + np.argmax(np.cumsum(s**2) > 0.999 * (s**2).sum())]
-    far = kept @ sinusoidal(2 * window - 1, d_model)
-    outside = 1 - far @ far / (d_model / 2)
-    assert (outside**0.5 > 0.63) == most
+    assert (outside(window, d_model) > 0.63) == most
 
 
 @pytest.mark.parametrize("base", [100.0, 1e8])
 def test_any_length_at_other_bases(base):
     """Less lies outside: of short waves the trained rows have every direction; long ones hardly move."""
     assert "base 10,000" in SCOPE["any_length"]
-    _, s, directions = np.linalg.svd(sinusoidal(np.arange(2048), 64, base), full_matrices=False)
-    kept = directions[: 1 + np.argmax(np.cumsum(s**2) > 0.999 * (s**2).sum())]
-    far = kept @ sinusoidal(4095, 64, base)
-    assert 1 - far @ far / 32 < 0.5**2
+    assert outside(2048, 64, base) < 0.5
 
 
 @pytest.mark.parametrize(("base", "head_dim"), [(100.0, 64), (1e4, 16), (1e4, 128), (5e5, 64)])
@@ -226,7 +226,7 @@ def test_log_space_where_the_width_is_a_power_of_two():
 
     assert "power of two from 32 on" in SCOPE["log_space"]
     ratios = {d: np.divide(*errors(d)) for d in range(32, 1030, 2)}
-    assert min(ratios[d] for d in (32, 64, 128, 256, 512, 1024)) > 1
+    assert min(ratios[d] for d in (32, 64)) > 1 and min(ratios[d] for d in (128, 256, 512, 1024)) > 1.5
     others = [ratio for d, ratio in ratios.items() if d & (d - 1)]
     assert np.median(others) > 1
 
